@@ -1,0 +1,1 @@
+"""Undervolt: a city's building permits, answered exactly."""
