@@ -1,0 +1,136 @@
+"""What is loaded: the cities, their words, how far their data reach, and what is missing in them.
+
+Read whole once per data version and kept in memory; nothing here is counted per request.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.errors import NoSuchCity
+from app.permits.tables import city_states, data_versions, register_words
+from app.permits.words import PermitClassMapped, PermitTypeMapped, StatusMapped
+
+CLOSED_WORDS = {
+    "status_current": tuple(StatusMapped),
+    "permit_type": tuple(PermitTypeMapped),
+    "permit_class": tuple(PermitClassMapped),
+    "work_class": (),
+}
+
+
+@dataclass(frozen=True)
+class CityState:
+    """How one city's register stands after its last published run. Counts are of permits not removed."""
+
+    city: str
+    run: int
+    data_through: date | None
+    synthetic: bool
+    permits: int
+    without_location: int
+    without_category: int
+    without_zip: int
+    without_issued_date: int
+    without_value: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a filter's word stands for: the city's own words, or mapped ones."""
+
+    own: frozenset[str] = frozenset()
+    mapped: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Register:
+    """One data version, and what holds for all of it."""
+
+    data_version: int
+    published_at: datetime
+    cities: dict[str, CityState]
+    words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """City and field to the city's own words."""
+
+    @property
+    def answering(self) -> tuple[str, ...]:
+        """The cities that answer unless one is named: the real ones, and the synthetic one only while there is none."""
+        real = tuple(sorted(name for name, state in self.cities.items() if not state.synthetic))
+        return real or tuple(sorted(self.cities))
+
+    def choose_cities(self, named: tuple[str, ...]) -> tuple[str, ...]:
+        """Give the cities a query is about. Raises :class:`NoSuchCity` for one that is not loaded."""
+        for name in named:
+            if name.lower() not in self.cities:
+                loaded = ", ".join(sorted(self.cities)) or "none"
+                raise NoSuchCity(f"no register of {name!r} is loaded; loaded are: {loaded}")
+        return tuple(sorted({name.lower() for name in named})) or self.answering
+
+    def resolve(self, column: str, word: str, cities: tuple[str, ...]) -> Resolved | None:
+        """Find what ``word`` stands for in ``column``, in any case; the mapped words win over a city's own."""
+        wanted = word.casefold()
+        mapped = frozenset(closed.value for closed in CLOSED_WORDS[column] if closed.value.casefold() == wanted)
+        if mapped:
+            return Resolved(mapped=mapped)
+        own = frozenset(
+            own for city in cities for own in self.words.get((city, column), ()) if own.casefold() == wanted
+        )
+        return Resolved(own=own) if own else None
+
+    def known_words(self, column: str, cities: tuple[str, ...]) -> list[str]:
+        """List the words that ``column`` can be asked for, the mapped ones first."""
+        own = {word for city in cities for word in self.words.get((city, column), ())}
+        closed = [word.value for word in CLOSED_WORDS[column]]
+        return closed + sorted(own - set(closed))
+
+    def as_of(self, cities: tuple[str, ...]) -> dict[str, Any]:
+        """Say which data an answer stands on."""
+        return {"data_version": self.data_version, "cities": {name: self._stand(self.cities[name]) for name in cities}}
+
+    def missing(self, cities: tuple[str, ...]) -> dict[str, dict[str, int]]:
+        """Say how many permits of each city no place and no category can find."""
+        states = [self.cities[name] for name in cities]
+        return {
+            state.city: {"without_location": state.without_location, "without_category": state.without_category}
+            for state in states
+        }
+
+    @staticmethod
+    def _stand(state: CityState) -> dict[str, Any]:
+        through = state.data_through.isoformat() if state.data_through else None
+        stand: dict[str, Any] = {"run": state.run, "data_through": through}
+        return stand | {"synthetic": True} if state.synthetic else stand
+
+
+class RegisterCache:
+    """The register of the newest data version seen by this process."""
+
+    def __init__(self) -> None:
+        self._register: Register | None = None
+
+    async def find(self, session: AsyncSession) -> Register:
+        """Give the register of the session's own snapshot, read again only where the data version moved."""
+        version = await session.scalar(select(data_versions.c.version))
+        if self._register is None or self._register.data_version != version:
+            self._register = await find_register(session)
+        return self._register
+
+
+async def find_register(session: AsyncSession) -> Register:
+    """Read the data version, the cities and their words from the session's snapshot."""
+    stand = (await session.execute(select(data_versions.c.version, data_versions.c.published_at))).one()
+    states = [CityState(**row._mapping) for row in await session.execute(select(city_states))]
+    found: dict[tuple[str, str], set[str]] = {}
+    columns = register_words.c
+    for city, name, word in await session.execute(select(columns.city, columns.field, columns.word)):
+        found.setdefault((city, name), set()).add(word)
+    return Register(
+        data_version=stand.version,
+        published_at=stand.published_at,
+        cities={state.city: state for state in states if state.permits},
+        words={key: frozenset(words) for key, words in found.items()},
+    )

@@ -1,0 +1,202 @@
+"""The tables of the store, as SQLAlchemy Core knows them; Alembic compares the database with them.
+
+Names follow BLDS 1.2 in snake case. Text keys collate as "C", so that every order is the same on every machine.
+"""
+
+from geoalchemy2 import Geography, Geometry
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    false,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+KeyText = Text(collation="C")
+
+LOCATED = ("rooftop", "interpolated", "approximate", "multipoint", "unstated")
+UNLOCATED = ("default", "outside", "swapped", "missing")
+
+
+def _quoted(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+ingest_runs = Table(
+    "ingest_runs",
+    metadata,
+    Column("run", BigInteger, primary_key=True, autoincrement=True),
+    Column("city", KeyText, nullable=False),
+    Column("source", Text, nullable=False, comment="file name or portal data set; never a path or a key"),
+    Column("status", Text, nullable=False, comment="running, published, unchanged, failed, refused"),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("report", JSONB, comment="the run's report, as it was printed"),
+    Index(None, "city", "run"),
+)
+
+permits = Table(
+    "permits",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column("source_id", KeyText, primary_key=True),
+    Column("permit_number", Text),
+    Column("permit_type", Text),
+    Column("permit_type_mapped", Text),
+    Column("permit_class", Text),
+    Column("permit_class_mapped", Text),
+    Column("work_class", Text),
+    Column("status_current", Text),
+    Column("status_current_mapped", Text),
+    Column("applied_date", Date),
+    Column("issued_date", Date),
+    Column("completed_date", Date),
+    Column("expires_date", Date),
+    Column("status_date", Date),
+    Column("description", Text),
+    Column("est_project_cost_usd", Numeric),
+    Column("housing_units", Integer),
+    Column("total_sqft", Numeric),
+    Column("original_address1", Text),
+    Column("original_zip", Text),
+    Column("council_district", Text),
+    Column("jurisdiction", Text),
+    Column("parcel_id", Text),
+    Column("contractor_company_name", Text),
+    Column("contractor_trade", Text),
+    Column("master_permit_number", Text),
+    Column("project_id", Text),
+    Column("link", Text),
+    Column("categories", ARRAY(Text), nullable=False),
+    Column("solar_kw", Double),
+    Column("location", Geography("POINT", 4326, spatial_index=False), comment="a usable point, or null"),
+    Column("reported_location", Geometry("POINT", 4326, spatial_index=False), comment="the source's own pair"),
+    Column("location_quality", Text, nullable=False),
+    Column("first_run", BigInteger, nullable=False, comment="the run that inserted it"),
+    Column("changed_run", BigInteger, nullable=False, comment="the run that last changed it"),
+    Column("removed_run", BigInteger, comment="the run that found it gone from the source"),
+    CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
+    Index("ix_permits_location_planar", text("(location::geometry(Point,4326))"), postgresql_using="gist"),
+    CheckConstraint(f"(location IS NULL) = (location_quality IN ({_quoted(UNLOCATED)}))", name="located"),
+)
+
+Index("ix_permits_location", permits.c.location, postgresql_using="gist")
+Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
+Index("ix_permits_zip_issued", permits.c.original_zip, permits.c.issued_date)
+Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
+Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
+Index(
+    "ix_permits_address",
+    func.upper(permits.c.original_address1).label("address"),
+    postgresql_ops={"address": "text_pattern_ops"},
+)
+
+permit_changes = Table(
+    "permit_changes",
+    metadata,
+    Column("change", BigInteger, primary_key=True, autoincrement=True),
+    Column("city", KeyText, nullable=False),
+    Column("source_id", KeyText, nullable=False),
+    Column("run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False),
+    Column("field", Text, nullable=False),
+    Column("old_value", Text),
+    Column("new_value", Text),
+    Index(None, "city", "source_id"),
+    Index(None, "run"),
+)
+
+source_rows = Table(
+    "source_rows",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column("source_row_id", KeyText, primary_key=True, comment="the portal's row id, or one made of key and hash"),
+    Column("row_hash", LargeBinary, nullable=False, comment="of the kept columns only"),
+    Column("source_id", KeyText, nullable=False),
+    Column("run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False),
+    Index(None, "city", "source_id"),
+)
+
+rejected_records = Table(
+    "rejected_records",
+    metadata,
+    Column("run", BigInteger, ForeignKey("ingest_runs.run"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, comment="the record's number in its source, from 1"),
+    Column("city", KeyText, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("row_hash", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kept_columns", JSONB, comment="the columns that the city file allows; null where columns are in doubt"),
+    Index(None, "city", "reason"),
+)
+
+regions = Table(
+    "regions",
+    metadata,
+    Column("region", BigInteger, primary_key=True, autoincrement=True),
+    Column("city", KeyText, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("vintage", Text, nullable=False),
+    Column("area", Geometry("MULTIPOLYGON", 4326, spatial_index=False), nullable=False),
+    Index("ix_regions_name", "city", "kind", "name", unique=True),
+    Index("ix_regions_area", "area", postgresql_using="gist"),
+)
+
+data_versions = Table(
+    "data_versions",
+    metadata,
+    Column("one", SmallInteger, CheckConstraint("one = 1", name="one_row"), primary_key=True, server_default="1"),
+    Column("version", BigInteger, nullable=False, comment="one more in every transaction that publishes"),
+    Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+city_states = Table(
+    "city_states",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column("run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False, comment="the last run that published"),
+    Column("data_through", Date, comment="the latest issue date in the register, not after the run"),
+    Column("synthetic", Boolean, nullable=False, server_default=false(), comment="invented data, and said so"),
+    Column("permits", BigInteger, nullable=False),
+    Column("without_location", BigInteger, nullable=False),
+    Column("without_category", BigInteger, nullable=False),
+    Column("without_zip", BigInteger, nullable=False),
+    Column("without_issued_date", BigInteger, nullable=False),
+    Column("without_value", BigInteger, nullable=False),
+)
+
+register_words = Table(
+    "register_words",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column("field", KeyText, primary_key=True, comment="permit_type, permit_class, work_class or status_current"),
+    Column("word", KeyText, primary_key=True, comment="as the city writes it"),
+    Column("mapped", Text, comment="the closed word it is mapped to, if any"),
+    Column("permits", BigInteger, nullable=False),
+)
