@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from app.errors import DatabaseUnavailable, MisconfiguredError, RefusedQuery
+from app.errors import DatabaseUnavailable, MisconfiguredError, TooSlow
 from app.settings import Settings
 
 PRIVATE_URL_FILE = Path(".undervolt/database_url")
@@ -74,14 +74,16 @@ def make_engine(settings: Settings) -> AsyncEngine:
 async def open_session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
     """Open a session on one snapshot.
 
-    Raises :class:`DatabaseUnavailable` where PostGIS does not answer and :class:`RefusedQuery` where a query took too
-    long.
+    Raises :class:`DatabaseUnavailable` where PostGIS does not answer and :class:`TooSlow` where a query took too long.
     """
     try:
         async with AsyncSession(engine, expire_on_commit=False) as session:
             yield session
     except DBAPIError as error:
-        raise translate(error) from error
+        translated = translate(error)
+        if translated is error:
+            raise
+        raise translated from error
     except (PoolTimeoutError, OSError) as error:
         raise DatabaseUnavailable("the permit store does not answer") from error
 
@@ -89,7 +91,7 @@ async def open_session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
 def translate(error: DBAPIError) -> Exception:
     """Give the domain's error for a driver's; what is not the database's absence stays what it is."""
     if isinstance(error.orig, psycopg.Error) and error.orig.sqlstate == QUERY_CANCELED:
-        return RefusedQuery("the query took too long; narrow it by a smaller radius, a period or a category")
+        return TooSlow("the query took too long; narrow it by a smaller radius, a period or a category")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return DatabaseUnavailable("the permit store does not answer")
     return error

@@ -53,3 +53,7 @@ class BackendUnavailable(UndervoltError):  # noqa: N818
 
 class DatabaseUnavailable(UndervoltError):  # noqa: N818
     """PostGIS does not answer, or did not in time."""
+
+
+class TooSlow(UndervoltError):  # noqa: N818
+    """A query that ran into its time limit; the message says how to narrow it."""

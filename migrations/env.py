@@ -16,14 +16,12 @@ def is_ours(_object: object, name: str | None, type_: str, reflected: bool, _com
 
 
 def run_migrations() -> None:
-    """Migrate the database that the caller handed over, or the one of the environment."""
-    connection = context.config.attributes.get("connection")
-    if connection is not None:
-        migrate(connection)
-        return
-    engine = create_engine(name_driver(find_database_url(read_settings(os.environ))), hide_parameters=True)
+    """Migrate the database whose URL the caller handed over, or the one of the environment."""
+    url = context.config.attributes.get("url") or find_database_url(read_settings(os.environ))
+    engine = create_engine(name_driver(url), hide_parameters=True)
     with engine.connect() as connection:
         migrate(connection)
+    engine.dispose()
 
 
 def migrate(connection: Connection) -> None:

@@ -5,7 +5,6 @@ Names follow BLDS 1.2 in snake case. Text keys collate as "C", so that every ord
 
 from geoalchemy2 import Geography, Geometry
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -26,7 +25,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData(
     naming_convention={

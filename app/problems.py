@@ -1,0 +1,161 @@
+"""From an error to what a caller sees: RFC 9457 problem documents, and the only table of statuses."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import (
+    DatabaseUnavailable,
+    MalformedCursor,
+    NoSuchCity,
+    NoSuchPermit,
+    RefusedQuery,
+    RemovedPermit,
+    TooSlow,
+    UnknownWord,
+)
+from app.telemetry import describe
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its status, the last part of its ``type``, and its title, the same each time."""
+
+    status: int
+    slug: str
+    title: str
+
+
+UNFORESEEN = Kind(500, "unforeseen", "Something went wrong here")
+INVALID = Kind(422, "invalid-parameter", "A parameter is missing, unknown or out of range")
+
+TABLE: tuple[tuple[type[Exception], Kind], ...] = (
+    (RemovedPermit, Kind(410, "removed-permit", "The city withdrew this permit")),
+    (NoSuchPermit, Kind(404, "no-such-permit", "There is no such permit")),
+    (NoSuchCity, Kind(404, "no-such-city", "There is no such register")),
+    (UnknownWord, INVALID),
+    (MalformedCursor, Kind(422, "malformed-cursor", "The cursor cannot be used")),
+    (RefusedQuery, Kind(422, "refused-query", "The query is not answered as it stands")),
+    (TooSlow, Kind(503, "too-slow", "The query took too long")),
+    (DatabaseUnavailable, Kind(503, "store-unavailable", "The permit store does not answer")),
+)
+"""The first line whose exception fits decides."""
+
+
+def find_kind(error: Exception) -> Kind:
+    """Find the kind of problem that an exception is to a caller."""
+    return next((kind for exception, kind in TABLE if isinstance(error, exception)), UNFORESEEN)
+
+
+def render_problem(kind: Kind, *, instance: str, detail: str | None = None, **members: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make the problem document."""
+    document = {"type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "instance": instance}
+    return document | ({"detail": detail} if detail else {}) | members
+
+
+def describe_problem(error: Exception, *, instance: str) -> dict[str, Any]:
+    """Make the problem document of an exception; the unforeseen tells nothing and is logged by class and place."""
+    kind = find_kind(error)
+    if kind is UNFORESEEN:
+        log.error("unforeseen: %s", describe(error))
+        return render_problem(kind, instance=instance)
+    if isinstance(error, UnknownWord):
+        fault = {"detail": str(error), "parameter": error.parameter}
+        return render_problem(kind, instance=instance, detail=str(error), errors=[fault])
+    return render_problem(kind, instance=instance, detail=str(error))
+
+
+def respond(document: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """Make the HTTP answer of a problem document."""
+    return Response(orjson.dumps(document), status_code=document["status"], media_type=MEDIA_TYPE, headers=headers)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answer the domain's own and the unforeseen errors."""
+    document = describe_problem(error, instance=request.url.path)
+    headers = {"Retry-After": "5"} if document["status"] == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return respond(document, headers)
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer the framework's own errors: unknown paths, wrong methods."""
+    if not isinstance(error, HTTPException):
+        return await answer_error(request, error)
+    status = HTTPStatus(error.status_code)
+    kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
+    headers = dict(error.headers) if error.headers else None
+    return respond(render_problem(kind, instance=request.url.path), headers)
+
+
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """Answer input that does not validate, each fault with its parameter; what was sent is not repeated."""
+    faults = error.errors() if isinstance(error, RequestValidationError) else []
+    errors = [{"detail": name_fault(fault), "parameter": name_parameter(fault["loc"])} for fault in faults]
+    return respond(
+        render_problem(
+            INVALID,
+            instance=request.url.path,
+            detail="; ".join(f"{fault['parameter']}: {fault['detail']}" for fault in errors[:5]),
+            errors=errors,
+        )
+    )
+
+
+def name_parameter(place: Sequence[int | str]) -> str:
+    """Name the parameter of a fault: the path inside the query or the body."""
+    return ".".join(str(part) for part in place[1:]) or str(place[0] if place else "body")
+
+
+def name_fault(fault: dict[str, Any]) -> str:
+    """Say what is wrong in Pydantic's words, without the value that was sent."""
+    if fault["type"] == "extra_forbidden":
+        return "no such parameter"
+    if fault["type"] == "json_invalid":
+        return "the body is no JSON"
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def install_problems(app: FastAPI) -> None:
+    """Give every error of the application this form."""
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    for exception, _kind in TABLE:
+        app.add_exception_handler(exception, answer_error)
+    app.add_middleware(UnforeseenMiddleware)
+
+
+class UnforeseenMiddleware:
+    """Turns what nobody foresaw into a problem document, and keeps its message out of every log.
+
+    The framework's own last handler raises again after its answer, and the server then logs the whole exception.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer for what it raises unless an answer has begun."""
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_on)
+        except Exception as error:  # noqa: BLE001 - this is the last place that can keep it quiet
+            document = describe_problem(error, instance=scope.get("path", ""))
+            if scope["type"] == "http" and not begun:
+                await respond(document)(scope, receive, send)

@@ -1,0 +1,183 @@
+"""A real, migrated PostGIS database for every test session, and the factory that fills it."""
+
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from app.database import make_engine, open_session
+from app.main import create_app
+from app.permits.register import Register, find_register
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+TABLES = "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, ingest_runs"
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Generator[str]:
+    """The URL of a scratch database, migrated, and dropped at the end."""
+    maintenance = os.environ.get("UNDERVOLT_TEST_DATABASE_URL")
+    if not maintenance:
+        raise pytest.UsageError("tests need PostGIS: run `make test`, or set UNDERVOLT_TEST_DATABASE_URL")
+    name = f"undervolt_test_{os.getpid()}"
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = rename_database(maintenance, name)
+        migrate(url, "head")
+        yield url
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def rename_database(url: str, name: str) -> str:
+    """Give the URL of another database of the same server."""
+    parts = conninfo_to_dict(url)
+    host = parts.get("host", "localhost")
+    user = (
+        f"{parts['user']}{':' + str(parts['password']) if parts.get('password') else ''}@" if parts.get("user") else ""
+    )
+    port = f"&port={parts['port']}" if parts.get("port") else ""
+    return f"postgresql://{user}/{name}?host={host}{port}"
+
+
+def migrate(url: str, revision: str) -> None:
+    """Migrate a database to a revision, up or down."""
+    (command.downgrade if revision == "base" else command.upgrade)(alembic_config(url), revision)
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's own configuration, on another database."""
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["url"] = url
+    return config
+
+
+class Store:
+    """Fills the database as a run would, one permit at a time; what does not matter to a test is filled in."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.added = 0
+
+    def add_permit(
+        self, *, lat: float | None = None, lng: float | None = None, city: str = "austin", **values: Any
+    ) -> str:
+        """Add a permit and give its source id; with ``lat`` and ``lng`` it has a usable point."""
+        self.added += 1
+        source_id = values.pop("source_id", f"2015-{self.added:06d} EP")
+        run = self.find_run(city)
+        point = None if lat is None else f"SRID=4326;POINT({lng!r} {lat!r})"
+        row = {
+            "city": city,
+            "source_id": source_id,
+            "permit_number": source_id,
+            "categories": [],
+            "location": point,
+            "reported_location": point,
+            "location_quality": "missing" if point is None else "unstated",
+            "first_run": run,
+            "changed_run": run,
+            **values,
+        }
+        columns = sql.SQL(", ").join(map(sql.Identifier, row))
+        places = sql.SQL(", ").join(sql.Placeholder(name) for name in row)
+        self.connection.execute(sql.SQL("INSERT INTO permits ({}) VALUES ({})").format(columns, places), row)
+        return str(source_id)
+
+    def find_run(self, city: str) -> int:
+        """Give the city's run, begun at its first permit."""
+        found = self.connection.execute("SELECT run FROM ingest_runs WHERE city = %s", [city]).fetchone()
+        begin = "INSERT INTO ingest_runs (city, source, status) VALUES (%s, 'test', 'published') RETURNING run"
+        return int((found or self.connection.execute(begin, [city]).fetchone() or [0])[0])
+
+    def publish(self) -> None:
+        """Bring words and states up to date, and count the data version on."""
+        self.connection.execute("TRUNCATE register_words, city_states")
+        for field in ("permit_type", "permit_class", "status_current"):
+            self._count_words(field, f"{field}_mapped")
+        self._count_words("work_class", "NULL")
+        self.connection.execute(
+            "INSERT INTO city_states (city, run, data_through, synthetic, permits, without_location,"
+            " without_category, without_zip, without_issued_date, without_value)"
+            " SELECT city, max(first_run), max(issued_date), city = 'sample', count(*), count(*) - count(location),"
+            " count(*) FILTER (WHERE categories = '{}'), count(*) - count(original_zip),"
+            " count(*) - count(issued_date), count(*) - count(est_project_cost_usd)"
+            " FROM permits WHERE removed_run IS NULL GROUP BY city"
+        )
+        self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
+
+    def _count_words(self, field: str, mapped: str) -> None:
+        self.connection.execute(
+            f"INSERT INTO register_words SELECT city, '{field}', {field}, min({mapped}), count(*)"
+            f" FROM permits WHERE {field} IS NOT NULL AND removed_run IS NULL GROUP BY city, {field}"
+        )
+
+
+@pytest.fixture(scope="session")
+def store_connection(database_url: str) -> Generator[psycopg.Connection[Any]]:
+    """A connection that may write, committing each statement."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def store(store_connection: psycopg.Connection[Any]) -> Store:
+    """An empty store."""
+    store_connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
+    return Store(store_connection)
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """Settings on the scratch database, without any backend."""
+    return Settings.model_validate({"database_url": database_url, "backends": "[]", "today": "2026-11-23"})
+
+
+@pytest.fixture(scope="session")
+async def engine(settings: Settings) -> AsyncGenerator[AsyncEngine]:
+    """The API's engine on the scratch database."""
+    engine = make_engine(settings)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine, store: Store) -> AsyncGenerator[AsyncSession]:
+    """A session that reads; it sees one snapshot from its first statement on, so fill the store before."""
+    async with open_session(engine) as session:
+        yield session
+
+
+async def read_register(session: AsyncSession) -> Register:
+    """Read the register as a request would."""
+    return await find_register(session)
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
+    """Run the application with its lifespan and give a client that calls it without a socket."""
+    app = create_app(settings)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def client(settings: Settings, store: Store) -> AsyncGenerator[httpx.AsyncClient]:
+    """A client of the whole service on an empty store."""
+    async with serve(settings) as client:
+        yield client

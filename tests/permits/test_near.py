@@ -1,0 +1,219 @@
+"""Near queries equal brute force with an independent library, wherever the points lie.
+
+Expected distances come from GeographicLib (Karney's geodesics on WGS 84), which PostGIS was not asked for.
+"""
+
+import csv
+import gzip
+import random
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from geographiclib.geodesic import Geodesic
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database import open_session
+from app.errors import MalformedCursor, RefusedQuery
+from app.permits.near import NearPage, NearQuery, find_near, proves_nearest, select_near
+from app.permits.register import find_register
+from tests.conftest import ROOT, Store
+
+Point = tuple[float, float]
+REAL = ROOT.parent / "shared/data/permits/austin/oss_permit_report_2015_51col.csv.gz"
+
+
+def geodesic_m(origin: Point, point: Point) -> float:
+    """Measure with GeographicLib."""
+    return float(Geodesic.WGS84.Inverse(*origin, *point, Geodesic.DISTANCE)["s12"])
+
+
+def add_points(store: Store, points: Iterable[Point]) -> dict[str, Point]:
+    """Add a permit at each point and give their ids."""
+    added = {store.add_permit(lat=lat, lng=lng): (lat, lng) for lat, lng in points}
+    store.publish()
+    return added
+
+
+def scatter(chance: random.Random, centre: Point, count: int, *, spread: float) -> list[Point]:
+    """Scatter points around a centre, in degrees; longitudes wrap and latitudes end at the poles."""
+    points = []
+    for _ in range(count):
+        lat = max(-90.0, min(90.0, centre[0] + chance.uniform(-spread, spread)))
+        lng = (centre[1] + chance.uniform(-spread, spread) + 180) % 360 - 180
+        points.append((lat, lng))
+    return points
+
+
+async def ask(engine: AsyncEngine, **query: object) -> NearPage:
+    """Run a near query in a session of its own."""
+    async with open_session(engine) as session:
+        return await find_near(session, await find_register(session), NearQuery.model_validate(query))
+
+
+async def assert_equals_brute_force(
+    engine: AsyncEngine, permits: dict[str, Point], origin: Point, *, radius_m: float, limit: int
+) -> None:
+    """Compare a reply with all distances measured one by one, to the decimetre and in order."""
+    page = await ask(engine, lat=origin[0], lng=origin[1], radius_m=radius_m, limit=limit)
+    measured = sorted((geodesic_m(origin, point), source_id) for source_id, point in permits.items())
+    inside = [(distance, source_id) for distance, source_id in measured if distance <= radius_m]
+    distances = {source_id: distance for distance, source_id in measured}
+    assert len(page.rows) == min(limit, len(inside))
+    for row, (expected_m, _) in zip(page.rows, inside, strict=False):
+        assert row.distance_m == pytest.approx(distances[row.source_id], abs=0.001)
+        assert row.distance_m == pytest.approx(expected_m, abs=0.001)
+    for before, after in pairwise(page.rows):
+        assert (before.distance_m, before.city, before.source_id) < (after.distance_m, after.city, after.source_id)
+    assert (page.cursor is not None) == (len(inside) > limit)
+
+
+CENTRES = {
+    "a city": ((30.2672, -97.7431), 0.02),
+    "the antimeridian": ((-17.8, 179.9995), 0.02),
+    "the north pole": ((89.999, 20.0), 180.0),
+    "the south pole": ((-89.9995, -100.0), 180.0),
+    "the equator": ((0.0, 0.0), 0.02),
+}
+
+
+@pytest.mark.parametrize("place", CENTRES)
+async def test_near_equals_brute_force_around(place: str, store: Store, engine: AsyncEngine) -> None:
+    chance = random.Random(place)
+    centre, spread = CENTRES[place]
+    points = scatter(chance, centre, 300, spread=min(spread, 0.03) if "pole" not in place else 0.02)
+    if "pole" in place:
+        points = [(lat, chance.uniform(-180, 180)) for lat, _ in points]
+    permits = add_points(store, points)
+    for _ in range(12):
+        origin = chance.choice([centre, chance.choice(points), *scatter(chance, centre, 1, spread=0.02)])
+        await assert_equals_brute_force(
+            engine,
+            permits,
+            origin,
+            radius_m=chance.choice([300, 1500.5, 10_000]),
+            limit=chance.choice([1, 7, 100, 1000]),
+        )
+
+
+async def test_near_equals_brute_force_over_real_points(store: Store, engine: AsyncEngine) -> None:
+    if not REAL.is_file():
+        pytest.skip("the real Austin points are not beside this checkout")
+    with gzip.open(REAL, "rt", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["lat"].strip()]
+    chance = random.Random(51)
+    points = [(float(row["lat"]), float(row["lng"])) for row in chance.sample(rows, 2_500)]
+    permits = add_points(store, points)
+    for origin in chance.sample(points, 8) + scatter(chance, (30.27, -97.74), 8, spread=0.1):
+        await assert_equals_brute_force(
+            engine, permits, origin, radius_m=chance.choice([500, 2_000, 10_000]), limit=chance.choice([10, 100, 1000])
+        )
+
+
+async def test_hundreds_of_permits_on_one_point_are_cut_by_their_ids(store: Store, engine: AsyncEngine) -> None:
+    permits = add_points(store, [(30.39397776, -97.72417239)] * 400 + [(30.3945, -97.7241)] * 3)
+    await assert_equals_brute_force(engine, permits, (30.3939, -97.7241), radius_m=500, limit=100)
+    await assert_equals_brute_force(engine, permits, (30.39397776, -97.72417239), radius_m=500, limit=399)
+    page = await ask(engine, lat=30.3939, lng=-97.7241, limit=100)
+    assert [row.source_id for row in page.rows] == sorted(permits)[:100]
+
+
+async def test_the_cut_is_right_where_the_sphere_orders_points_otherwise_than_the_spheroid(
+    store: Store, engine: AsyncEngine
+) -> None:
+    origin = (30.2672, -97.7431)
+    ring = []
+    for step in range(360):
+        end = Geodesic.WGS84.Direct(*origin, step, 4_000 + step / 100)
+        ring.append((end["lat2"], end["lon2"]))
+    permits = add_points(store, ring)
+    for limit in (1, 50, 180, 359):
+        await assert_equals_brute_force(engine, permits, origin, radius_m=5_000, limit=limit)
+
+
+async def test_near_leaves_out_a_permit_just_beyond_the_radius(store: Store, engine: AsyncEngine) -> None:
+    origin = (30.2672, -97.7431)
+    inside, beyond = (Geodesic.WGS84.Direct(*origin, 37, distance) for distance in (999.999, 1000.001))
+    source_id = store.add_permit(lat=inside["lat2"], lng=inside["lon2"])
+    store.add_permit(lat=beyond["lat2"], lng=beyond["lon2"])
+    store.publish()
+    page = await ask(engine, lat=origin[0], lng=origin[1], radius_m=1000)
+    assert [row.source_id for row in page.rows] == [source_id]
+
+
+async def test_pages_together_are_one_long_page(store: Store, engine: AsyncEngine) -> None:
+    chance = random.Random(7)
+    add_points(store, scatter(chance, (30.2672, -97.7431), 150, spread=0.01) + [(30.2672, -97.7431)] * 50)
+    query = {"lat": 30.2672, "lng": -97.7431, "radius_m": 2000}
+    whole = await ask(engine, **query, limit=1000)
+    paged: list[str] = []
+    cursor = None
+    for _ in range(20):
+        page = await ask(engine, **query, limit=17, cursor=cursor)
+        paged += [row.source_id for row in page.rows]
+        if (cursor := page.cursor) is None:
+            break
+    assert paged == [row.source_id for row in whole.rows]
+    assert len(paged) > 150
+
+
+async def test_a_cursor_is_bound_to_its_query(store: Store, engine: AsyncEngine) -> None:
+    add_points(store, [(30.2672, -97.7431)] * 5)
+    page = await ask(engine, lat=30.2672, lng=-97.7431, limit=2)
+    with pytest.raises(MalformedCursor, match="another query"):
+        await ask(engine, lat=30.2672, lng=-97.7432, limit=2, cursor=page.cursor)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "====", "e30", "bnVsbA", "\x00", "é", "A" * 600])
+async def test_a_damaged_cursor_is_refused(cursor: str, store: Store, engine: AsyncEngine) -> None:
+    add_points(store, [(30.2672, -97.7431)])
+    with pytest.raises(MalformedCursor):
+        await ask(engine, lat=30.2672, lng=-97.7431, cursor=cursor)
+
+
+async def test_an_exact_count_counts_beyond_the_page_and_is_refused_for_wide_circles(
+    store: Store, engine: AsyncEngine
+) -> None:
+    add_points(store, [(30.2672, -97.7431)] * 30)
+    page = await ask(engine, lat=30.2672, lng=-97.7431, limit=3, count="exact")
+    assert page.number_matched == 30
+    with pytest.raises(RefusedQuery, match="2,000"):
+        await ask(engine, lat=30.2672, lng=-97.7431, radius_m=2_001, count="exact")
+
+
+def test_candidates_that_end_before_the_wanted_one_plus_the_spheroids_share_prove_nothing() -> None:
+    class Candidate:
+        def __init__(self, distance_m: float, sphere_m: float) -> None:
+            self.distance_m, self.sphere_m = distance_m, sphere_m
+
+    close: list[Any] = [Candidate(100.0, 100.0), Candidate(100.2, 100.2)]
+    far: list[Any] = [Candidate(100.0, 100.0), Candidate(101.0, 101.0)]
+    assert not proves_nearest(close, take=2, wanted=1)
+    assert proves_nearest(far, take=2, wanted=1)
+
+
+async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: AsyncEngine) -> None:
+    chance = random.Random(3)
+    store.connection.execute(
+        "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
+        " SELECT 'austin', 'x' || n, '{}', ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography,"
+        " 'unstated', %s, 1 FROM generate_series(1, 20000) n",
+        [store.find_run("austin")],
+    )
+    store.connection.execute("ANALYZE permits")
+    store.publish()
+    async with open_session(engine) as session:
+        register = await find_register(session)
+        for _ in range(20):
+            origin = {"lat": chance.uniform(30.3, 30.4), "lng": chance.uniform(-97.7, -97.6)}
+            await find_near(session, register, NearQuery.model_validate(origin | {"radius_m": 1000}))
+        query = NearQuery.model_validate({"lat": 30.35, "lng": -97.65, "radius_m": 10_000, "limit": 100})
+        statement = select_near(query, register).order_by("sphere_m").limit(122)
+        bound = statement.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(
+            await session.scalars(text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {bound}".replace(":", r"\:")))
+        )
+    assert "Index Scan using ix_permits_location on permits" in plan
+    assert "Sort" not in plan

@@ -1,0 +1,32 @@
+"""The migrations make what the models say, and can be taken back."""
+
+import os
+from collections.abc import Generator
+
+import psycopg
+import pytest
+from alembic import command
+
+from tests.conftest import alembic_config, migrate, rename_database
+
+
+@pytest.fixture
+def empty_database(database_url: str) -> Generator[str]:
+    """A database of its own, so that taking migrations back harms no other test."""
+    name = f"undervolt_migrations_{os.getpid()}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        connection.execute(f"CREATE DATABASE {name}")
+        yield rename_database(database_url, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_migrations_go_up_down_and_up_again_and_match_the_models(empty_database: str) -> None:
+    migrate(empty_database, "head")
+    command.check(alembic_config(empty_database))
+    migrate(empty_database, "base")
+    with psycopg.connect(empty_database) as connection:
+        left = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    assert {name for (name,) in left} == {"alembic_version", "spatial_ref_sys"}
+    migrate(empty_database, "head")
+    command.check(alembic_config(empty_database))
