@@ -1,0 +1,651 @@
+"""What the sample's permits are for: kinds of work with their shares, wordings, sizes, values and durations.
+
+Every wording is invented for the sample. A word in braces is filled in by ``make_sample``: ``{place}`` with a dwelling
+or a business, ``{pv}`` with the size of a solar system, and so on.
+"""
+
+from dataclasses import dataclass
+
+FULL_TRADES = {"BP": 1.0, "EP": 0.97, "MP": 0.93, "PP": 0.97}
+REMODEL_TRADES = {"BP": 1.0, "EP": 0.5, "MP": 0.3, "PP": 0.42}
+
+TRADES = {
+    "BP": ("Building Permit", "General Contractor"),
+    "EP": ("Electrical Permit", "Electrical Contractor"),
+    "MP": ("Mechanical Permit", "Mechanical Contractor"),
+    "PP": ("Plumbing Permit", "Plumbing Contractor"),
+    "DS": ("Driveway / Sidewalks", "Concrete Contractor"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of work.
+
+    ``weights`` are its shares of projects in 2012, 2019 and 2026, straight in between. ``trades`` says how likely each
+    permit of a project is; the first is always there. ``value`` is the median in 2020 dollars and its log-normal
+    deviation, or of a unit of ``size`` where that is given. ``size`` is a median and a deviation, in square feet or,
+    for solar and batteries, kilowatts and kilowatt-hours; ``footage`` names the column that an area goes to. ``days``
+    are the medians from application to issue and from issue to completion. ``business`` is the share for businesses,
+    ``where`` the places of the rest. ``service`` is small work, in an apartment complex done for one flat.
+    """
+
+    name: str
+    weights: tuple[float, float, float]
+    trades: dict[str, float]
+    work_class: str
+    classes: tuple[str, str]
+    wordings: tuple[str, ...]
+    value: tuple[float, float]
+    days: tuple[float, float]
+    size: tuple[float, float] | None = None
+    business: float = 0.0
+    where: str = "homes"
+    footage: str = ""
+    dwellings: bool = False
+    service: bool = False
+
+
+PLAIN = ("Residential", "Commercial")
+REMODELS = ("R- 435 Renovations/Remodel", "C-1000 Commercial Remodel")
+
+KINDS = (
+    Kind(
+        "solar",
+        (1.6, 3.6, 7.0),
+        {"EP": 1.0, "BP": 0.12},
+        "Auxiliary Power",
+        PLAIN,
+        (
+            "Install {pv} solar photovoltaic system on roof of {place}",
+            "Roof mounted PV {pv}",
+            "New rooftop solar, {pv}, grid tied, on {place}",
+            "Solar PV installation: {pv}",
+            "PV system {pv}, with string inverter and rapid shutdown",
+            "Add {pv} to existing solar array on {place}",
+            "Installation of roof-mounted solar panels, {pv}",
+            "{pv} flush mount solar w/ microinverters",
+            "Solar panels for {place}",
+            "Ground mounted photovoltaic array {pv} behind {place}",
+            "SOLAR: {pv} PV + {amps} amp main panel upgrade",
+        ),
+        (3300.0, 0.22),
+        (9, 42),
+        size=(7.0, 0.38),
+        business=0.06,
+    ),
+    Kind(
+        "solar and battery",
+        (0.0, 0.35, 1.9),
+        {"EP": 1.0, "BP": 0.08},
+        "Auxiliary Power",
+        PLAIN,
+        (
+            "Install {pv} rooftop solar and {kwh} kWh battery storage",
+            "PV {pv} with energy storage system ({kwh} kWh) in garage",
+            "New solar {pv} plus {batteries} wall mounted batteries, {kwh} kWh, backup loads panel",
+        ),
+        (4600.0, 0.22),
+        (12, 55),
+        size=(8.5, 0.3),
+        business=0.04,
+    ),
+    Kind(
+        "battery",
+        (0.0, 0.35, 1.7),
+        {"EP": 1.0},
+        "Auxiliary Power",
+        PLAIN,
+        (
+            "Install {kwh} kWh energy storage system at {place}",
+            "Battery backup, {batteries} wall mounted units, {kwh} kWh total",
+            "ESS install: {kwh}kWh battery w/ automatic transfer switch",
+            "Add {kwh} kWh home battery to existing solar",
+            "Residential battery storage, {batteries} units",
+        ),
+        (1050.0, 0.25),
+        (10, 38),
+        size=(15.0, 0.3),
+        business=0.05,
+    ),
+    Kind(
+        "EV charger",
+        (0.1, 1.3, 4.4),
+        {"EP": 1.0},
+        "Remodel",
+        PLAIN,
+        (
+            "Install level 2 EV charger in garage",
+            "Install {charger_amps} amp circuit for electric vehicle charger",
+            "EV charging outlet, NEMA 14-50, {charger_amps}A",
+            "New electric vehicle charging station at {place}",
+            "Add {few} dual port EV charging stations in parking lot",
+            "EVSE {charger_amps}A hardwired",
+            "240v circuit for car charger",
+        ),
+        (1450.0, 0.5),
+        (3, 21),
+        business=0.2,
+        service=True,
+    ),
+    Kind(
+        "panel upgrade",
+        (3.8, 4.2, 5.2),
+        {"EP": 1.0},
+        "Upgrade",
+        PLAIN,
+        (
+            "Upgrade electrical service from {old_amps} to {amps} amps",
+            "Main panel upgrade, {amps}A",
+            "Replace electrical panel and meter can, {amps} amp",
+            "Service upgrade to {amps} amps with new riser and grounding",
+            "Change out breaker panel at {place}",
+            "Replace damaged meter base and main disconnect, {amps} amp service",
+        ),
+        (3100.0, 0.45),
+        (3, 24),
+        business=0.1,
+        service=True,
+    ),
+    Kind(
+        "generator",
+        (0.5, 0.7, 1.7),
+        {"EP": 1.0, "PP": 0.7},
+        "Auxiliary Power",
+        PLAIN,
+        (
+            "Install {generator_kw} kW natural gas standby generator with transfer switch",
+            "Whole house generator {generator_kw}kW, gas line from meter",
+            "Emergency generator, {generator_kw} KW, for {place}",
+            "Replace existing standby generator, {generator_kw} kW",
+        ),
+        (11500.0, 0.4),
+        (12, 48),
+        business=0.3,
+    ),
+    Kind(
+        "HVAC",
+        (11.5, 11.5, 11.0),
+        {"MP": 1.0, "EP": 0.06},
+        "Change Out",
+        PLAIN,
+        (
+            "HVAC change out, {tons} ton split system, like for like",
+            "Replace furnace, coil and condenser at {place}",
+            "Change out {tons} ton heat pump",
+            "A/C replacement {tons} ton, reuse existing ductwork",
+            "Replace rooftop package unit, {tons} tons",
+            "Install ductless mini split in {room}",
+            "New condenser and air handler, {tons} ton, {place}",
+            "Replace heating and cooling equipment, same location",
+        ),
+        (7800.0, 0.42),
+        (2, 26),
+        business=0.16,
+        service=True,
+    ),
+    Kind(
+        "water heater",
+        (6.0, 5.6, 5.4),
+        {"PP": 1.0},
+        "Change Out",
+        PLAIN,
+        (
+            "Water heater replacement, {gallons} gallon gas, same location",
+            "Replace {gallons} gal electric water heater",
+            "Install tankless water heater on exterior wall",
+            "Change out water heater at {place}",
+            "Heat pump water heater, {gallons} gallon",
+            "Solar thermal water heater with {gallons} gallon tank",
+        ),
+        (1900.0, 0.35),
+        (2, 18),
+        business=0.07,
+        service=True,
+    ),
+    Kind(
+        "pool",
+        (2.2, 2.6, 2.6),
+        {"BP": 1.0, "EP": 0.95, "PP": 0.92},
+        "New",
+        ("R- 329 Res Structures Other Than Bldg", "C- 329 Com Structures Other Than Bldg"),
+        (
+            "New in-ground swimming pool, {feet} × {half_feet} ft, with pool enclosure",
+            "In ground gunite pool and spa at rear of {place}",
+            "Swimming pool with attached spa and heater",
+            "Above ground spa on concrete pad",
+            "Pool remodel: replaster, new coping and equipment",
+            "New plunge pool, {half_feet} ft x {half_feet} ft, self closing gate",
+        ),
+        (58000.0, 0.45),
+        (24, 110),
+        business=0.06,
+        where="growth",
+    ),
+    Kind(
+        "demolition",
+        (1.5, 2.2, 2.4),
+        {"BP": 1.0},
+        "Demolition",
+        ("R- 645 Demolition One Family Homes", "C- 649 Demolition All Other Bldgs Com"),
+        (
+            "Total demolition of {stories} story {place}, {area} sq ft",
+            "Demolish existing house and detached garage",
+            "Demo {place} built 19{decade}",
+            "Demolition of {place} and all flatwork",
+            "Partial demolition of rear wall and roof of {place}",
+        ),
+        (4.6, 0.55),
+        (38, 45),
+        size=(1450.0, 0.4),
+        business=0.2,
+    ),
+    Kind(
+        "interior demolition",
+        (0.5, 0.6, 0.6),
+        {"BP": 1.0},
+        "Interior Demo Non-Structural",
+        PLAIN,
+        (
+            "Interior non-structural demolition of {area} sf {shop}",
+            "Interior demo of non bearing partitions and ceilings, {shop}",
+        ),
+        (6.0, 0.5),
+        (6, 40),
+        size=(3000.0, 0.7),
+        business=1.0,
+        footage="remodel_repair_sqft",
+    ),
+    Kind(
+        "new home",
+        (8.8, 8.8, 7.4),
+        FULL_TRADES,
+        "New",
+        ("R- 101 Single Family Houses", "C- 101 Single Family Houses"),
+        (
+            "New {stories} story single family residence, {beds} bed {baths} bath, attached garage and covered patio",
+            "New single-family home with {beds} bedrooms, {area} sq ft",
+            "New construction of {stories}-story house, {beds} bedrooms, {baths} baths, covered porch",
+            "New {stories} story residence w/ attached {few}-car garage",
+            "New SFR {area} SF, {stories} story",
+            "New {stories} story detached condominium residence, {beds} bed, {baths} bath",
+        ),
+        (118.0, 0.25),
+        (34, 235),
+        size=(2350.0, 0.32),
+        where="growth",
+        footage="total_new_add_sqft",
+        dwellings=True,
+    ),
+    Kind(
+        "ADU",
+        (0.6, 1.7, 2.9),
+        FULL_TRADES,
+        "New",
+        ("R- 102 Secondary Apartment", "C- 103 Two Family Bldgs"),
+        (
+            "New {stories} story accessory dwelling unit, {area} sq ft, behind existing house",
+            "Construct detached ADU with {few} bedrooms",
+            "Second dwelling at rear of lot, {area} sf, over garage",
+            "Convert detached garage to accessory dwelling unit",
+            "New secondary apartment, {area} sq ft",
+        ),
+        (135.0, 0.28),
+        (58, 230),
+        size=(820.0, 0.22),
+        footage="total_new_add_sqft",
+        dwellings=True,
+    ),
+    Kind(
+        "duplex",
+        (0.6, 0.7, 1.1),
+        FULL_TRADES,
+        "New",
+        ("R- 103 Two Family Bldgs", "C- 103 Two Family Bldgs"),
+        (
+            "New {stories} story duplex with {few} car garage per side",
+            "New two-family residence, {area} sq ft, {beds} bedrooms each side",
+        ),
+        (112.0, 0.25),
+        (52, 250),
+        size=(3600.0, 0.25),
+        footage="total_new_add_sqft",
+        dwellings=True,
+    ),
+    Kind(
+        "addition",
+        (4.0, 3.6, 3.2),
+        {"BP": 1.0, "EP": 0.78, "MP": 0.5, "PP": 0.55},
+        "Addition and Remodel",
+        ("R- 434 Addition & Alterations", "C- 437 Addn, Alter, Convn-NonRes"),
+        (
+            "Addition of {area} sq ft {room} at rear of {place}",
+            "Second floor addition with {few} bedrooms, remodel of {room}",
+            "Add {room} and covered porch to {place}",
+            "Addition to {place}: new {room} and {few} baths",
+        ),
+        (165.0, 0.4),
+        (36, 170),
+        size=(480.0, 0.5),
+        business=0.08,
+        footage="total_new_add_sqft",
+    ),
+    Kind(
+        "remodel",
+        (9.0, 8.4, 8.0),
+        REMODEL_TRADES,
+        "Remodel",
+        REMODELS,
+        (
+            "Interior remodel of {room}, new fixtures and finishes",
+            "Remodel {room} and {few} bathrooms, move non-bearing wall",
+            "Kitchen and bath remodel, no change to footprint",
+            "Whole house remodel, {area} sf, replace electrical, plumbing and mechanical",
+            "Convert {room} to {few} bedrooms",
+            "Tub to shower conversion in {room}",
+            "Remodel of {room} after water leak at {place}",
+            "Alterations to {room}: relocate sink and island",
+        ),
+        (52.0, 0.7),
+        (16, 105),
+        size=(420.0, 0.7),
+        business=0.04,
+        footage="remodel_repair_sqft",
+    ),
+    Kind(
+        "commercial remodel",
+        (5.6, 5.2, 4.6),
+        REMODEL_TRADES,
+        "Remodel",
+        REMODELS,
+        (
+            "Interior remodel to existing {shop}, {area} sq ft",
+            "Change of use from {shop} to {shop}, with remodel",
+            "Remodel of level {level} {shop}",
+            "Restroom upgrades for accessibility, {shop}",
+            "Alterations to existing {shop}: new partitions, lighting and ceiling",
+            "Replace storefront, {few} doors 3'-0\" x 7'-0\", {shop}",
+        ),
+        (68.0, 0.7),
+        (32, 130),
+        size=(2300.0, 0.8),
+        business=1.0,
+        footage="remodel_repair_sqft",
+    ),
+    Kind(
+        "finish out",
+        (3.0, 3.2, 2.7),
+        {"BP": 1.0, "EP": 0.85, "MP": 0.8, "PP": 0.72},
+        "Remodel",
+        ("C-1001 Commercial Finish Out", "C-1001 Commercial Finish Out"),
+        (
+            "Tenant finish out for {shop}, {area} sq ft",
+            "Finish-out of shell space for new {shop}",
+            "First generation finish out: {shop}, {area} sf, level {level}",
+            "Commercial finish out, {shop}",
+        ),
+        (88.0, 0.5),
+        (38, 140),
+        size=(2800.0, 0.75),
+        business=1.0,
+        footage="remodel_repair_sqft",
+    ),
+    Kind(
+        "commercial building",
+        (0.8, 0.8, 0.7),
+        FULL_TRADES,
+        "New",
+        ("C- 327 Stores & Customer Services", "C- 328 Commercial Other Nonresident Bldg"),
+        (
+            "New {stories} story {shop}, {area} sq ft, with parking",
+            "New shell building for {shop}, {area} sf",
+            "New construction of {area} square foot {shop}",
+        ),
+        (155.0, 0.45),
+        (95, 340),
+        size=(9500.0, 0.9),
+        business=1.0,
+        footage="total_new_add_sqft",
+    ),
+    Kind(
+        "apartments",
+        (0.5, 0.75, 0.65),
+        FULL_TRADES,
+        "New",
+        ("C- 105 Five or More Family Bldgs", "C- 105 Five or More Family Bldgs"),
+        (
+            "New {stories} story apartment building with {units} units",
+            "New multi-family residential building, {units} dwelling units, {area} sf",
+            "New apartments, {units} units over structured parking",
+        ),
+        (132.0, 0.3),
+        (130, 460),
+        size=(31000.0, 0.65),
+        business=1.0,
+        footage="total_new_add_sqft",
+        dwellings=True,
+    ),
+    Kind(
+        "roof",
+        (1.0, 1.5, 1.8),
+        {"BP": 1.0},
+        "Repair",
+        REMODELS,
+        (
+            "Re-roof, remove and replace {squares} squares of shingles",
+            "Roof replacement with standing seam metal at {place}",
+            "Replace roof decking and shingles after hail",
+            "Reroof {place}, TPO membrane, {squares} squares",
+        ),
+        (13500.0, 0.5),
+        (4, 32),
+        business=0.2,
+    ),
+    Kind(
+        "deck",
+        (1.7, 1.8, 1.9),
+        {"BP": 1.0, "EP": 0.14},
+        "New",
+        ("R- 330 Accessory Use to Primary", "C- 329 Com Structures Other Than Bldg"),
+        (
+            "New uncovered wood deck, {area} sq ft, at rear of {place}",
+            "Covered patio addition {half_feet} ft x {feet} ft",
+            "Replace rear deck and stairs, same footprint",
+            "Construct pergola over existing patio",
+            "New carport attached to {place}",
+        ),
+        (42.0, 0.4),
+        (19, 75),
+        size=(280.0, 0.4),
+        business=0.04,
+        footage="total_new_add_sqft",
+    ),
+    Kind(
+        "sign",
+        (2.9, 2.4, 1.9),
+        {"EP": 1.0},
+        "Wall",
+        ("Sign Permit", "Sign Permit"),
+        (
+            "Illuminated wall sign for {shop}, {few} elevations",
+            "Channel letters on {side} elevation, {shop}",
+            "Replace face of existing freestanding sign",
+            "New monument sign at entry of {shop}",
+            "Blade sign, LED, {shop}",
+        ),
+        (4200.0, 0.6),
+        (13, 45),
+        business=1.0,
+    ),
+    Kind(
+        "driveway",
+        (2.8, 2.6, 2.5),
+        {"DS": 1.0},
+        "New",
+        ("Res. Driveway & Sidewalk", "Com. Driveway & Sidewalk"),
+        (
+            "New {half_feet} ft driveway approach and {feet} ft of sidewalk",
+            "Replace concrete driveway and curb cut",
+            "Construct type 1 driveway approach, {half_feet} ft",
+            "Remove and replace {feet} ft of public sidewalk, curb and gutter",
+        ),
+        (4300.0, 0.5),
+        (11, 60),
+        business=0.14,
+        where="growth",
+    ),
+    Kind(
+        "irrigation",
+        (4.2, 4.0, 3.8),
+        {"PP": 1.0},
+        "Irrigation",
+        PLAIN,
+        (
+            "New irrigation system, {zones} zones",
+            "Install lawn sprinkler system with backflow preventer",
+            "Irrigation for front and back yard",
+            "Drip irrigation, {zones} stations, at {place}",
+        ),
+        (3600.0, 0.4),
+        (5, 34),
+        business=0.07,
+        where="growth",
+    ),
+    Kind(
+        "plumbing repair",
+        (6.0, 5.4, 5.2),
+        {"PP": 1.0},
+        "Repair",
+        PLAIN,
+        (
+            "Replace sewer line from {place} to city tap, {feet} ft",
+            "Repair gas line leak and test",
+            "Tunnel under slab to replace {feet} ft of drain line",
+            "Replace water service line at {place}",
+            "Repipe {place} in PEX",
+            "Repair drain in {room}",
+        ),
+        (4600.0, 0.6),
+        (2, 20),
+        business=0.1,
+        service=True,
+    ),
+    Kind(
+        "electrical repair",
+        (3.6, 3.2, 3.0),
+        {"EP": 1.0},
+        "Repair",
+        PLAIN,
+        (
+            "Repair storm damaged riser, reconnect power",
+            "Rewire {room}, add {few} circuits",
+            "Temporary power pole for construction",
+            "Reconnect power after fire at {place}",
+            "Replace {few} lighting circuits at {place}",
+        ),
+        (2100.0, 0.6),
+        (2, 22),
+        business=0.2,
+        service=True,
+    ),
+    Kind(
+        "foundation",
+        (0.9, 0.9, 1.0),
+        {"BP": 1.0, "PP": 0.2},
+        "Repair",
+        REMODELS,
+        (
+            "Foundation repair, {zones} concrete piers under {side} side",
+            "Level pier and beam foundation, replace {few} sills",
+            "Slab foundation leveling with {zones} steel piers at {place}",
+        ),
+        (11800.0, 0.5),
+        (6, 35),
+        business=0.04,
+    ),
+    Kind(
+        "windows",
+        (1.3, 1.6, 1.7),
+        {"BP": 1.0},
+        "Repair",
+        REMODELS,
+        (
+            "Replace {zones} windows, same size and location",
+            "Window and exterior door replacement at {place}",
+            "Remove and replace siding on {side} wall",
+            "Install solar screens on {zones} windows",
+        ),
+        (9200.0, 0.5),
+        (4, 38),
+        business=0.05,
+    ),
+    Kind(
+        "other",
+        (1.6, 1.5, 1.4),
+        {"BP": 1.0, "EP": 0.4},
+        "Remodel",
+        PLAIN,
+        (
+            "Replace {few} antennas and radios on existing tower",
+            "Retaining wall, {feet} ft long, {few} ft high",
+            "Storage shed on slab, {area} sq ft",
+            "Life safety permit for {shop}",
+            "Install fire alarm devices, {shop}",
+            "Move mobile home onto lot",
+        ),
+        (30.0, 0.8),
+        (17, 70),
+        size=(260.0, 0.4),
+        business=0.6,
+    ),
+)
+
+# Wanted only after the hard freeze of February 2021; the weights are of the months that follow it.
+FREEZE = Kind(
+    "freeze repair",
+    (0.0, 0.0, 0.0),
+    {"PP": 1.0, "BP": 0.3, "EP": 0.12},
+    "Repair",
+    PLAIN,
+    (
+        "Repair burst pipes from February 2021 freeze",
+        "Freeze damage: replace frozen water lines in attic of {place}",
+        "Winter storm damage, replace drywall, insulation and burst pipe in {room}",
+        "Emergency plumbing repair, broken pipe after freeze, {place}",
+        "Repipe {room} due to winter storm freeze",
+    ),
+    (6200.0, 0.8),
+    (2, 40),
+    business=0.12,
+    service=True,
+)
+FREEZE_WEIGHTS = {(2021, 2): 45.0, (2021, 3): 34.0, (2021, 4): 12.0, (2021, 5): 6.0, (2021, 6): 2.5}
+
+DWELLINGS = ("residence", "existing residence", "single family home", "house", "home", "condo", "townhome")
+BUSINESSES = ("office building", "restaurant", "warehouse", "church", "retail center", "hotel", "school", "clinic")
+SHOPS = (
+    "restaurant", "coffee shop", "café", "dental office", "law office", "software office", "yoga studio", "hair salon",
+    "bank branch", "clothing store", "grocery store", "bar and lounge", "bakery", "medical clinic", "day care", "hotel",
+    "brewery", "bookstore", "warehouse", "pet clinic", "fitness center", "food hall", "bike shop", "art gallery",
+)  # fmt: skip
+ROOMS = ("kitchen", "primary bathroom", "hall bath", "living room", "garage", "attic", "laundry room", "bedroom", "den")
+SIDES = ("north", "south", "east", "west")
+
+FIRM_FIRST = (
+    "Imaginary", "Pretend", "Cardboard", "Storybook", "Make-Believe", "Placeholder", "Fictive", "Papier-Mâché",
+    "Daydream", "Invented",
+)  # fmt: skip
+FIRM_SECOND = (
+    "Armadillo", "Grackle", "Pecan", "Bluebonnet", "Cicada", "Limestone", "Mesquite", "Mockingbird", "Possum",
+    "Cypress", "Catfish", "Live Oak",
+)  # fmt: skip
+FIRM_LAST = {
+    "BP": ("Builders", "Homes LLC", "Construction Co"),
+    "EP": ("Electric", "Power & Light LLC", "Solar Co"),
+    "MP": ("Air", "Heating & Cooling LLC", "Mechanical"),
+    "PP": ("Plumbing", "Drain & Pipe LLC", "Plumbing Co"),
+    "DS": ("Concrete", "Paving LLC", "Flatwork Co"),
+}
+
+PREFIXES = ("Express: ", "Online: ", "REVISION 1 - ", "Expedited review: ")
+SUFFIXES = (" only", ".", ". Replaces expired permit.", ", per approved plans", " (as built)", " - no other work")
