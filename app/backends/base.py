@@ -1,0 +1,463 @@
+"""What a model is asked, what it answers with, and what every place that runs one must do.
+
+No protocol is known here. A backend turns its own into :class:`Piece` objects; deadlines, the filter that keeps a
+model's thoughts away from callers, and the rule for when an answer is complete are the same for all and stand here.
+"""
+
+import asyncio
+import logging
+import re
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from app.errors import BackendUnavailable
+from app.settings import BackendSettings, Deadlines
+from app.telemetry import describe
+
+log = logging.getLogger(__name__)
+
+# A token is 4 characters of prose (measured: 4.3 to 4.8); eight times that is no answer that was asked for.
+CHARACTERS_PER_TOKEN_MAX = 32
+# A streamed token takes about 300 bytes on either protocol: this is some 14,000 tokens, and bounds an endless line.
+REPLY_BYTES_MAX = 4 * 1024 * 1024
+# After the last word only a count of tokens can follow; a server that keeps the line open does not hold the caller up.
+LAST_COUNT_S = 0.25
+CLOSE_S = 1.0
+LOAD_MAX_S = 600.0
+LOAD_INTERVAL_S = 30.0
+RETRY_AFTER_MAX_S = 3600.0
+# What the clients let through when a server sends what is no answer of its protocol.
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+# A refused key, an unknown model, a model at the end of its life: the same tomorrow, unless somebody changes something.
+FATAL_STATUSES = frozenset({401, 403, 404, 410})
+NO_ANSWER_REASONS = frozenset({"error", "abort", "content_filter", "load", "unload"})
+
+# What models and their templates take for an order, wherever it stands: Ollama's renderer for Nemotron 3 Nano obeys
+# "/think" in any user's text, llama-3.1-nemotron-nano the words "detailed thinking", tokenizers their own markers.
+CONTROL_WORDS = re.compile(
+    r"""
+      /(?:no_?)?think
+    | <\s*/?\s*think(?:ing)?\s*/?>
+    | detailed\s+thinking\s+(?:on|off)\b
+    | <[|｜][^<>]{0,64}?[|｜]>
+    | <SPECIAL_\d+>
+    | <(?:extra_id|unused|reserved)_?\d+>
+    | </?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|tool_call|tool_response|toolcall)>
+    | \[/?INST\]
+    | <</?SYS>>
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+THINK_TAG = re.compile(r"<(/?)think>", re.IGNORECASE)
+TAGS = ("<think>", "</think>")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked: one system prompt, one user turn.
+
+    ``schema`` is a JSON schema for an answer that must have a shape. ``local_only`` keeps the prompt in the house.
+    """
+
+    system: str
+    user: str
+    schema: Mapping[str, Any] | None = None
+    local_only: bool = False
+    max_tokens: int = 160
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the server counted them; ``cached_tokens`` is the part of the input that its prefix cache had."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One step of a reply, whatever its protocol: text (thoughts in fields of their own already left out) or an end."""
+
+    text: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class BackendState:
+    """What readiness tells of a backend, found without asking its model anything.
+
+    ``reachable`` and ``resident`` are None where they were not looked at. ``note`` is a sentence for the operator.
+    """
+
+    name: str
+    kind: str
+    model: str | None
+    hosted: bool
+    plans: bool
+    reachable: bool | None = None
+    resident: bool | None = None
+    note: str | None = None
+    breaker: str = "closed"
+
+
+class NeverSent(BackendUnavailable):
+    """The backend was of no use before the prompt left: nobody has seen it."""
+
+
+class MustLoad(NeverSent):
+    """The model is not in memory and is being loaded; no fault, ask again later."""
+
+
+class ThoughtsShown(BackendUnavailable):
+    """What was taken for the answer turned out to be the model's thoughts."""
+
+
+def strip_control_words(text: str) -> str:
+    """Take out of ``text`` every word that a model or its template would take for an order.
+
+    Each becomes a space, so that its neighbours do not join to a new one; what they join to nevertheless goes as well.
+    """
+    while (stripped := CONTROL_WORDS.sub(" ", text)) != text:
+        text = stripped
+    return text
+
+
+def read_retry_after(value: str | None) -> float | None:
+    """Read a ``Retry-After`` header, seconds or a date, as seconds from now; None where it says nothing usable."""
+    if not value:
+        return None
+    with suppress(ValueError, OverflowError):
+        return min(max(float(value), 0.0), RETRY_AFTER_MAX_S)
+    with suppress(ValueError, TypeError, OverflowError):
+        wait = parsedate_to_datetime(value).replace(tzinfo=UTC) - datetime.now(UTC)
+        return min(max(wait.total_seconds(), 0.0), RETRY_AFTER_MAX_S)
+    return None
+
+
+def choose_trust(url: str) -> ssl.SSLContext | bool:
+    """Choose whom a client of ``url`` trusts: nobody for a plain address, which spares it 30 ms of certificates."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class ThoughtFilter:
+    """Passes the answer on and drops ``<think>...</think>``, wherever the chunks happen to be cut.
+
+    A template may put the opening tag into the prompt; then thoughts begin without one, and only the closing tag tells
+    what they were. With ``hold_back`` nothing is shown before that tag, or before the end where none comes. Without it
+    text is shown as it comes, and a closing tag that nobody opened raises :class:`ThoughtsShown` once something was
+    shown. Which of the two a backend needs is learned (:attr:`Backend.holds_back`).
+    """
+
+    def __init__(self, *, hold_back: bool = False) -> None:
+        self.holding = hold_back
+        self.inside = False
+        self.met_unopened = False
+        self._held = ""
+        self._undecided = ""
+        self._shown = False
+
+    def feed(self, text: str) -> str:
+        """Take the next text of the model and give what of it may be shown."""
+        self._undecided += text
+        shown = ""
+        while tag := THINK_TAG.search(self._undecided):
+            shown += self._pass_on(self._undecided[: tag.start()])
+            self._undecided = self._undecided[tag.end() :]
+            shown = self._close(shown) if tag[1] else self._open(shown)
+        sure = len(self._undecided) - _count_tag_start(self._undecided)
+        shown += self._pass_on(self._undecided[:sure])
+        self._undecided = self._undecided[sure:]
+        return self._show(shown)
+
+    def finish(self) -> str:
+        """Give what was held back or undecided when the model has ended."""
+        rest = "" if self.inside else self._held + self._undecided
+        self._held = self._undecided = ""
+        return self._show(rest)
+
+    def _pass_on(self, text: str) -> str:
+        if self.inside:
+            return ""
+        if self.holding:
+            self._held += text
+            return ""
+        return text
+
+    def _open(self, shown: str) -> str:
+        self.inside = True
+        self.holding = self.holding and bool(self._held.strip())
+        return shown
+
+    def _close(self, shown: str) -> str:
+        if self.inside:
+            self.inside = False
+            return shown
+        self.met_unopened = True
+        self.holding = False
+        self._held = ""
+        if self._shown:
+            raise ThoughtsShown("the model told its thoughts as its answer")
+        return ""
+
+    def _show(self, text: str) -> str:
+        text = text if self._shown else text.lstrip()
+        self._shown = self._shown or bool(text)
+        return text
+
+
+def _count_tag_start(text: str) -> int:
+    """Count the characters at the end of ``text`` that may be the beginning of a tag."""
+    end = text[-len("</think") :].lower()
+    return next((length for length in range(len(end), 0, -1) if any(t.startswith(end[-length:]) for t in TAGS)), 0)
+
+
+class Voice:
+    """One answer that a backend has begun: visible text chunk by chunk, then ``usage`` and ``finish_reason``.
+
+    Iterating raises :class:`BackendUnavailable` where the model falls silent, an error comes in the stream, or it ends
+    without saying that it was done; ``failure`` keeps that error. Closing a voice closes its connection, which stops
+    the model.
+    """
+
+    def __init__(self, backend: "Backend", prompt: Prompt, *, began_at: float) -> None:
+        self.backend = backend.name
+        self.model = backend.model or ""
+        self.hosted = backend.hosted
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.failure: BackendUnavailable | None = None
+        self._pieces = backend.stream(prompt)
+        self._filter = ThoughtFilter(hold_back=backend.holds_back)
+        self._learn: Callable[[bool], None] = backend.learn
+        self._deadlines: Deadlines = backend.settings.deadlines
+        self._began_at = began_at
+        self._first_s = self._deadlines.first_token_s
+        self._left = prompt.max_tokens * CHARACTERS_PER_TOKEN_MAX
+        self._first = ""
+        self._speaks = False
+
+    async def begin(self, first_token_s: float) -> None:
+        """Wait for the first visible text, whose first token must come within ``first_token_s`` of the beginning."""
+        self._first_s = first_token_s
+        self._first = await self._next_text()
+        if not self._first:
+            error = BackendUnavailable(f"{self.backend} gave an empty answer")
+            await self._fail(error)
+            raise error
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        text, self._first = self._first or await self._next_text(), ""
+        if not text:
+            raise StopAsyncIteration
+        return text
+
+    async def aclose(self) -> None:
+        """Close the connection, finished or not."""
+        with suppress(BackendUnavailable, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._pieces.aclose()
+
+    async def _next_text(self) -> str:
+        """Give the next visible text, or nothing at the end."""
+        if self.failure is not None:
+            raise self.failure
+        try:
+            text = await self._read_text()
+        except BackendUnavailable as error:
+            await self._fail(error)
+            raise
+        if not text:
+            await self._read_count()
+        return text
+
+    async def _read_text(self) -> str:
+        while self.finish_reason is None:
+            piece = await self._next_piece()
+            text = self._filter.feed(piece.text)
+            self._speaks = self._speaks or bool(text) or (self._filter.holding and bool(piece.text))
+            if piece.finish_reason is not None:
+                text += self._end(piece)
+            if text:
+                return self._checked(text)
+        return ""
+
+    async def _next_piece(self) -> Piece:
+        try:
+            async with asyncio.timeout_at(self._next_deadline()):
+                return await anext(self._pieces)
+        except StopAsyncIteration:
+            raise BackendUnavailable(f"{self.backend} broke off without saying that it was done") from None
+        except TimeoutError:
+            what = "fell silent" if self._speaks else "did not begin in time"
+            raise BackendUnavailable(f"{self.backend} {what}") from None
+
+    def _next_deadline(self) -> float:
+        end_at = self._began_at + self._deadlines.total_s
+        if not self._speaks:
+            return min(end_at, self._began_at + self._first_s)
+        return min(end_at, asyncio.get_running_loop().time() + self._deadlines.gap_s)
+
+    def _end(self, piece: Piece) -> str:
+        if piece.finish_reason in NO_ANSWER_REASONS:
+            raise BackendUnavailable(f"{self.backend} ended with {piece.finish_reason}")
+        if self._filter.holding and piece.finish_reason == "length":
+            raise BackendUnavailable(f"{self.backend} was cut off where its thoughts cannot be told from its answer")
+        self.usage = piece.usage or self.usage
+        self.finish_reason = piece.finish_reason
+        self._learn(self._filter.met_unopened)
+        return self._filter.finish()
+
+    def _checked(self, text: str) -> str:
+        self._left -= len(text)
+        if self._left < 0:
+            raise BackendUnavailable(f"{self.backend} talks without end")
+        if "\N{REPLACEMENT CHARACTER}" in text:
+            raise BackendUnavailable(f"{self.backend} sent text that is not UTF-8")
+        return text
+
+    async def _read_count(self) -> None:
+        """Read what follows the last word: a count of tokens or nothing, and no fault in it matters any more."""
+        with suppress(BackendUnavailable, TimeoutError):
+            async with asyncio.timeout(LAST_COUNT_S):
+                async for piece in self._pieces:
+                    self.usage = piece.usage or self.usage
+
+    async def _fail(self, error: BackendUnavailable) -> None:
+        self.failure = error
+        self.finish_reason = None
+        if isinstance(error, ThoughtsShown):
+            self._learn(True)
+        await self.aclose()
+
+
+class Backend(ABC):
+    """A place where a language model runs.
+
+    ``one_at_a_time`` says that a second question would only wait behind the first; ``load_interval_s`` is the least
+    time between the beginnings of two loads.
+    """
+
+    one_at_a_time: bool = False
+    load_interval_s: float = LOAD_INTERVAL_S
+
+    def __init__(self, name: str, settings: BackendSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.holds_back = False
+        self._loading: asyncio.Task[None] | None = None
+        self._load_again_at = 0.0
+        self._load_failure: BackendUnavailable | None = None
+
+    @property
+    def model(self) -> str | None:
+        """The model's name, None where it is not chosen yet."""
+        return self.settings.model
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a prompt given to this backend leaves the house."""
+        return self.settings.is_hosted
+
+    @property
+    def final_known(self) -> bool:
+        """Whether this is surely the last that a prompt comes to; false for a proxy that may hand it on."""
+        return True
+
+    @property
+    def plans(self) -> bool:
+        """Whether the model is able enough to plan."""
+        return self.settings.plans
+
+    @property
+    def num_ctx(self) -> int:
+        """The context in tokens that character budgets count with."""
+        return self.settings.num_ctx
+
+    async def open(self, prompt: Prompt, *, wait_for_load: bool = False) -> Voice:
+        """Begin an answer and wait for its first visible text.
+
+        A model that is not in memory is loaded in the background and refused with :class:`MustLoad`, unless
+        ``wait_for_load``. Raises :class:`BackendUnavailable`, as :class:`NeverSent` where the prompt did not leave.
+        """
+        began_at = asyncio.get_running_loop().time()
+        self._keep_in_the_house(prompt)
+        first_token_s = await self.get_ready(wait_for_load=wait_for_load)
+        self._keep_in_the_house(prompt)
+        voice = Voice(self, replace(prompt, user=strip_control_words(prompt.user)), began_at=began_at)
+        try:
+            await voice.begin(first_token_s)
+        except BaseException:
+            await voice.aclose()
+            raise
+        return voice
+
+    @abstractmethod
+    async def get_ready(self, *, wait_for_load: bool) -> float:
+        """Find out whether the model can answer now, and give the seconds that its first token may take."""
+
+    @abstractmethod
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+        """Send the prompt and give the reply's pieces; every fault is a :class:`BackendUnavailable`."""
+
+    @abstractmethod
+    async def warm(self) -> None:
+        """Bring the model into memory with the options of a real request; however long it takes, within reason."""
+
+    @abstractmethod
+    async def look(self) -> BackendState:
+        """Look whether the backend is there and its model in memory, without asking the model anything."""
+
+    async def aclose(self) -> None:
+        """Give back what the backend holds."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+
+    def learn(self, holds_back: bool) -> None:
+        """Remember whether the model tells its thoughts unmarked, as its last answer has shown."""
+        self.holds_back = holds_back
+
+    def load_in_background(self) -> None:
+        """Begin to warm the model unless that is under way, at most once in an interval."""
+        now = asyncio.get_running_loop().time()
+        if self._loading is None or (self._loading.done() and now >= self._load_again_at):
+            self._load_again_at = now + self.load_interval_s
+            self._load_failure = None
+            self._loading = asyncio.create_task(self._load())
+
+    def tell_state(
+        self, *, reachable: bool | None = None, resident: bool | None = None, note: str | None = None
+    ) -> BackendState:
+        """Describe the backend for readiness, with what was seen of it just now."""
+        return BackendState(
+            name=self.name,
+            kind=self.settings.kind,
+            model=self.model,
+            hosted=self.hosted,
+            plans=self.plans,
+            reachable=reachable,
+            resident=resident,
+            note=note,
+        )
+
+    async def _load(self) -> None:
+        try:
+            await self.warm()
+        except BackendUnavailable as error:
+            self._load_failure = error
+            log.warning("backend %s could not load: %s", self.name, describe(error))
+
+    def _keep_in_the_house(self, prompt: Prompt) -> None:
+        if prompt.local_only and self.hosted:
+            raise NeverSent(f"{self.name} is hosted, and the question stays in the house")

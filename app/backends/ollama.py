@@ -1,0 +1,292 @@
+"""Ollama over its native API, through the ``ollama`` client.
+
+The native API and not its OpenAI route: only here can ``num_ctx``, ``keep_alive`` and ``truncate`` be set, and does a
+runner that dies say so.
+"""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, cast
+
+import httpx
+import ollama
+from pydantic import Field, SecretStr
+
+from app.backends.base import (
+    FATAL_STATUSES,
+    LOAD_MAX_S,
+    REPLY_BYTES_MAX,
+    UNREADABLE,
+    Backend,
+    BackendState,
+    MustLoad,
+    NeverSent,
+    Piece,
+    Prompt,
+    Usage,
+    choose_trust,
+    read_retry_after,
+)
+from app.errors import BackendUnavailable
+from app.settings import OLLAMA_URL, BackendSettings
+
+PREFERRED_MODELS = ("nemotron-3-nano", "nemotron-3-nano:30b", "nemotron-3-nano:4b")
+# The 30b weights take 24 GB and want a machine sold as 32 GB, of which its kernel shows a little less.
+LARGE_MEMORY_BYTES = 30_000_000_000
+# What /api/ps, /api/tags and /api/show may take: each answers in a millisecond, also while the model speaks.
+LOOK_S = 2.0
+UNTOLD = 0  # the context of a model in memory, where an older Ollama does not tell it
+SENT_HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type", "content-length"})
+
+
+class ModelMissing(NeverSent):
+    """This Ollama answers and does not have the model."""
+
+
+class ShownModel(ollama.ShowResponse):
+    """``/api/show`` with what the client's own type leaves out: the host that really runs the model, if another."""
+
+    remote_host: str | None = None
+    remote_model: str | None = None
+    modelinfo: Mapping[str, Any] | None = Field(default=None, alias="model_info")
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether this Ollama only hands the prompt on."""
+        return bool(self.remote_host or self.remote_model)
+
+
+class _Client(ollama.AsyncClient):
+    """The client with ``truncate: false`` on what it streams and the remote host in what it shows.
+
+    It goes as soon as ``ollama.AsyncClient.chat`` takes ``truncate`` and ``ShowResponse`` has ``remote_host``.
+    """
+
+    async def _request(self, cls: Any, *args: Any, stream: bool = False, **kwargs: Any) -> Any:  # noqa: ANN401
+        if stream:
+            kwargs["json"]["truncate"] = False
+        return await super()._request(ShownModel if cls is ollama.ShowResponse else cls, *args, stream=stream, **kwargs)
+
+
+class OllamaBackend(Backend):
+    """One Ollama and one model on it, or the first that it has of :data:`PREFERRED_MODELS`."""
+
+    one_at_a_time = True
+
+    def __init__(self, name: str, settings: BackendSettings, *, key: SecretStr | None = None) -> None:
+        super().__init__(name, settings)
+        self._chosen: str | None = None
+        self._remote = False
+        self._settled_ctx = UNTOLD
+        self._client = _make_client(settings, key)
+
+    @property
+    def model(self) -> str | None:
+        return self.settings.model or self._chosen
+
+    @property
+    def hosted(self) -> bool:
+        return self._remote or self.settings.is_hosted
+
+    async def get_ready(self, *, wait_for_load: bool) -> float:
+        model = await self._find_model()
+        if await self._is_resident(model):
+            self._remote = False
+            return self.settings.deadlines.first_token_s
+        with self._own_errors():
+            shown = cast(ShownModel, await self._client.show(model))
+        self._remote = shown.is_remote
+        if self._remote:
+            return self.settings.deadlines.first_token_s
+        # Also for a question that waits: should it give up first, the load goes on and the next one finds it done.
+        self.load_in_background()
+        if wait_for_load:
+            return self.settings.deadlines.load_s
+        raise MustLoad(f"{self.name} is loading {model}")
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+        with self._own_errors():
+            messages = [{"role": "system", "content": prompt.system}, {"role": "user", "content": prompt.user}]
+            parts = await self._chat(messages, max_tokens=prompt.max_tokens, schema=prompt.schema)
+            async with aclosing(cast(AsyncGenerator[ollama.ChatResponse], parts)) as replies:
+                async for reply in replies:
+                    yield _read_piece(reply)
+
+    async def warm(self) -> None:
+        """Load the model by a chat without messages, which generates nothing."""
+        model = await self._find_model()
+        with self._own_errors():
+            parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
+            ended = [part.done async for part in parts]
+        if not any(ended):
+            raise BackendUnavailable(f"{self.name} broke off while loading {model}")
+        await self._settle(model)
+
+    async def look(self) -> BackendState:
+        try:
+            model = await self._find_model()
+            return self.tell_state(reachable=True, resident=await self._is_resident(model))
+        except ModelMissing as error:
+            return self.tell_state(reachable=True, resident=False, note=str(error))
+        except BackendUnavailable as error:
+            return self.tell_state(reachable=False, note=str(error))
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def _chat(
+        self, messages: list[dict[str, str]], *, max_tokens: int, schema: Mapping[str, Any] | None
+    ) -> AsyncIterator[ollama.ChatResponse]:
+        """Send one chat; questions and warm-up differ in nothing that would make Ollama reload the model."""
+        return await self._client.chat(
+            self.model or "",
+            messages,
+            stream=True,
+            think=False,
+            format=dict(schema) if schema is not None else None,
+            options={"num_ctx": self.num_ctx, "temperature": 0, "num_predict": max_tokens},
+            keep_alive=_read_keep_alive(self.settings.keep_alive),
+        )
+
+    async def _find_model(self) -> str:
+        """Give the model that was set, or else the first of the preferred ones that this Ollama has."""
+        if self.model is not None:
+            return self.model
+        with self._own_errors():
+            installed = {entry.model for entry in (await self._client.list()).models if entry.model}
+        wanted = (model for model in PREFERRED_MODELS if _tagged(model) in {_tagged(name) for name in installed})
+        self._chosen = next(wanted, None)
+        if self._chosen is None:
+            command = recommend_pull(read_memory_bytes())
+            raise ModelMissing(f"{self.name} has no Nemotron 3 Nano; `{command}` gets it one")
+        return self._chosen
+
+    async def _is_resident(self, model: str) -> bool:
+        """Whether the model is in memory with our context: with another one, Ollama would load it anew."""
+        return await self._read_resident_ctx(model) in {self.num_ctx, self._settled_ctx, UNTOLD}
+
+    async def _read_resident_ctx(self, model: str) -> int | None:
+        """Give the context of the model in memory, None where it is not in memory."""
+        with self._own_errors():
+            running = (await self._client.ps()).models
+        lengths = [entry.context_length or UNTOLD for entry in running if _tagged(entry.model) == _tagged(model)]
+        return lengths[0] if lengths else None
+
+    async def _settle(self, model: str) -> None:
+        """Remember what context our options came to: Ollama lowers it to what the model was made for."""
+        self._settled_ctx = await self._read_resident_ctx(model) or UNTOLD
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        """Make of whatever the client raises a :class:`BackendUnavailable`; no text of the server's goes into it."""
+        try:
+            yield
+        except ModelMissing as error:
+            self._chosen = None
+            raise ModelMissing(str(error), fatal=self.settings.model is not None) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ConnectionError):
+            raise NeverSent(f"{self.name} cannot be reached") from None
+        except httpx.TimeoutException:
+            raise BackendUnavailable(f"{self.name} did not answer in time") from None
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):
+            raise BackendUnavailable(f"{self.name} closed the connection") from None
+        except ollama.ResponseError:
+            raise BackendUnavailable(f"{self.name} reported an error in its answer") from None
+        except UNREADABLE:
+            raise BackendUnavailable(f"{self.name} sent what is no answer of Ollama's") from None
+
+
+def recommend_pull(memory_bytes: int) -> str:
+    """Give the command that gets the model which fits a machine with that much memory."""
+    return f"ollama pull nemotron-3-nano:{'30b' if memory_bytes >= LARGE_MEMORY_BYTES else '4b'}"
+
+
+def read_memory_bytes() -> int:
+    """Give this machine's memory, 0 where it cannot be told."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return 0
+
+
+def _make_client(settings: BackendSettings, key: SecretStr | None) -> _Client:
+    """Make a client that follows no redirect, asks no proxy and sends no key but ours."""
+    allowed = SENT_HEADERS | {"authorization"} if key is not None else SENT_HEADERS
+
+    async def trim(request: httpx.Request) -> None:
+        for name in set(request.headers) - allowed:
+            del request.headers[name]
+
+    return _Client(
+        host=settings.url or OLLAMA_URL,
+        headers={"authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {},
+        timeout=httpx.Timeout(LOAD_MAX_S, connect=settings.deadlines.connect_s, pool=settings.deadlines.connect_s),
+        follow_redirects=False,
+        trust_env=False,
+        verify=choose_trust(settings.url or OLLAMA_URL),
+        event_hooks={"request": [trim, _hurry_looks], "response": [_refuse_status, _bound]},
+    )
+
+
+async def _hurry_looks(request: httpx.Request) -> None:
+    if request.url.path.rsplit("/", 1)[-1] in {"tags", "ps", "show"}:
+        request.extensions["timeout"] |= {"read": LOOK_S, "write": LOOK_S}
+
+
+async def _refuse_status(response: httpx.Response) -> None:
+    """Refuse every status but success here, where the headers are still at hand."""
+    status = response.status_code
+    if response.is_success:
+        return
+    if status == httpx.codes.NOT_FOUND and response.request.url.path.endswith("/show"):
+        raise ModelMissing("this Ollama does not have the model that is set")
+    raise BackendUnavailable(
+        f"this Ollama answered with status {status}",
+        fatal=status in FATAL_STATUSES,
+        retry_after_s=read_retry_after(response.headers.get("retry-after")),
+    )
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    """A reply's bytes, which end in an error where they grow beyond any answer."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = REPLY_BYTES_MAX
+        async for part in self._stream:
+            left -= len(part)
+            if left < 0:
+                raise BackendUnavailable("the reply is longer than any answer")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx.Response) -> None:
+    response.stream = _BoundedStream(cast(httpx.AsyncByteStream, response.stream))
+
+
+def _read_piece(reply: ollama.ChatResponse) -> Piece:
+    if not reply.done:
+        return Piece(reply.message.content or "")
+    usage = Usage(input_tokens=reply.prompt_eval_count, output_tokens=reply.eval_count)
+    return Piece(reply.message.content or "", reply.done_reason or "stop", usage)
+
+
+def _read_keep_alive(value: str) -> float | str:
+    """Give a bare number as a number of seconds: as text, Ollama would miss its unit."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _tagged(model: str | None) -> str:
+    """Give a model's name as Ollama lists it, with the tag that it takes where none is named."""
+    name = (model or "").lower()
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"

@@ -1,0 +1,309 @@
+"""Which backend answers: order, breakers, slots, and who may be told a question.
+
+The router gives one voice after another and never joins two: what to do with a voice that fails is the caller's.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field, replace
+
+from app.backends.base import Backend, BackendState, MustLoad, NeverSent, Prompt, Voice
+from app.backends.embedded import EmbeddedBackend, find_weights
+from app.backends.ollama import OllamaBackend
+from app.backends.openai import OpenAIBackend
+from app.errors import BackendUnavailable
+from app.settings import BackendSettings, Settings
+
+log = logging.getLogger(__name__)
+
+FAILURES_MAX = 2
+COOL_DOWN_S = 30.0
+FATAL_COOL_DOWN_S = 900.0
+HOUR_S = 3600.0
+
+
+class Breaker:
+    """Keeps questions from a backend that failed: open after two failures in a row, or one that says how long.
+
+    Once it has cooled down one question is let through; what becomes of that closes it or opens it again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._open_until: float | None = None
+        self._probing = False
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open``, or ``half_open`` where the next question, or one under way, is the probe."""
+        if self._open_until is None:
+            return "closed"
+        return "open" if self._clock() < self._open_until else "half_open"
+
+    def admits(self) -> bool:
+        """Whether a question may be asked now."""
+        return self.state == "closed" or (self.state == "half_open" and not self._probing)
+
+    def begin(self) -> None:
+        """Note that a question is under way."""
+        self._probing = self.state == "half_open"
+
+    def end(self, error: BackendUnavailable | None) -> None:
+        """Note how it ended; a model that must load first is no fault."""
+        if error is None:
+            self._failures, self._open_until = 0, None
+        elif not isinstance(error, MustLoad):
+            self._failures += 1
+            self._open(error)
+
+    def release(self) -> None:
+        """Note that the question is over, also where it was withdrawn before it showed anything."""
+        self._probing = False
+
+    def _open(self, error: BackendUnavailable) -> None:
+        if error.fatal:
+            self._open_until = self._clock() + FATAL_COOL_DOWN_S
+        elif error.retry_after_s is not None:
+            self._open_until = self._clock() + error.retry_after_s
+        elif self._failures >= FAILURES_MAX:
+            self._open_until = self._clock() + COOL_DOWN_S
+
+
+@dataclass(frozen=True)
+class SeenBy:
+    """A backend that was given a prompt; ``final_known`` is false where it may have handed it on."""
+
+    backend: str
+    hosted: bool
+    final_known: bool
+
+
+@dataclass(frozen=True)
+class RouterState:
+    """What readiness tells: whether questions may leave the house, and each backend in order."""
+
+    hosted_on: bool
+    local_only: bool
+    backends: tuple[BackendState, ...]
+
+
+class HostedCalls:
+    """Counts the prompts given to hosted backends, all together, against the most that an hour may have."""
+
+    def __init__(self, max_per_hour: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max = max_per_hour
+        self._clock = clock
+        self._times: deque[float] = deque()
+
+    @property
+    def left(self) -> bool:
+        """Whether one more may be made now."""
+        while self._times and self._times[0] <= self._clock() - HOUR_S:
+            self._times.popleft()
+        return self._max is None or len(self._times) < self._max
+
+    def count(self) -> None:
+        """Count one, before it is made."""
+        self._times.append(self._clock())
+
+    def take_back(self) -> None:
+        """Take back the last one counted: it was never sent."""
+        self._times.pop()
+
+
+@dataclass
+class Post:
+    """A backend at its place in the order, with its breaker and whether its one slot is taken."""
+
+    backend: Backend
+    breaker: Breaker = field(default_factory=Breaker)
+    is_busy: bool = False
+
+    def can_take(self, prompt: Prompt) -> bool:
+        """Whether the prompt may be given to this backend now."""
+        if prompt.local_only and self.backend.hosted:
+            return False
+        return self.breaker.admits() and not self.is_busy
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Hold the slot, where there is but one, and the breaker's probe."""
+        self.is_busy = self.backend.one_at_a_time
+        self.breaker.begin()
+        try:
+            yield
+        finally:
+            self.is_busy = False
+            self.breaker.release()
+
+    def note(self, error: BackendUnavailable | None) -> None:
+        """Tell the breaker how a question ended, and the log where it did not end well."""
+        self.breaker.end(error)
+        if error is not None:
+            log.warning("backend %s gave no answer: %s", self.backend.name, type(error).__name__)
+
+
+class Conversation:
+    """One prompt on its way: its voices, and afterwards who saw it."""
+
+    def __init__(self, posts: Sequence[Post], prompt: Prompt, hosted_calls: HostedCalls) -> None:
+        self._posts = posts
+        self._prompt = prompt
+        self._hosted_calls = hosted_calls
+        self._given: list[Backend] = []
+
+    @property
+    def seen_by(self) -> tuple[SeenBy, ...]:
+        """The backends that were given the prompt, in order, those included that failed or have not answered yet."""
+        return tuple(SeenBy(backend.name, backend.hosted, backend.final_known) for backend in self._given)
+
+    async def voices(self) -> AsyncGenerator[Voice]:
+        """Give one voice after another, in order of preference, each begun and at its first chunk.
+
+        The caller takes the next only while nothing of the last was used, and holds this in ``aclosing``, which closes
+        the voice and so stops its model.
+        """
+        for number, post in enumerate(self._posts):
+            if (post.is_busy and post.breaker.admits()) or not self._hosted_calls.left:
+                # Hosted is for a box that fails or must load, never for a busy one.
+                self._prompt = replace(self._prompt, local_only=True)
+            if not post.can_take(self._prompt):
+                continue
+            is_last = not any(later.can_take(self._prompt) for later in self._posts[number + 1 :])
+            with post.occupied():
+                voice = await self._open(post, wait_for_load=is_last)
+                if voice is None:
+                    continue
+                try:
+                    async with aclosing(voice):
+                        yield voice
+                finally:
+                    post.note(voice.failure)
+
+    async def _open(self, post: Post, *, wait_for_load: bool) -> Voice | None:
+        """Ask one backend; None where it has no voice, which the log and its breaker then know."""
+        backend = post.backend
+        self._given.append(backend)
+        if is_counted := backend.hosted:
+            self._hosted_calls.count()
+        try:
+            return await backend.open(self._prompt, wait_for_load=wait_for_load)
+        except BackendUnavailable as error:
+            if isinstance(error, NeverSent):
+                self._given.remove(backend)
+                if is_counted:
+                    self._hosted_calls.take_back()
+            post.note(error)
+            return None
+
+
+class Router:
+    """All backends in order, and what is known of each."""
+
+    def __init__(
+        self, backends: Sequence[Backend], *, local_only: bool = False, hosted_max_per_hour: int | None = None
+    ) -> None:
+        self._posts = tuple(Post(backend) for backend in backends)
+        self._local_only = local_only
+        self._hosted_calls = HostedCalls(hosted_max_per_hour)
+        self._warming: asyncio.Task[None] | None = None
+
+    @property
+    def backends(self) -> tuple[Backend, ...]:
+        """The backends in order of preference."""
+        return tuple(post.backend for post in self._posts)
+
+    def ask(self, prompt: Prompt, *, planning: bool = False) -> Conversation:
+        """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice."""
+        prompt = replace(prompt, local_only=prompt.local_only or self._local_only)
+        posts = self._allowed(local_only=prompt.local_only, planning=planning)
+        return Conversation(posts, prompt, self._hosted_calls)
+
+    def context_tokens(self, *, local_only: bool = False, planning: bool = False) -> int:
+        """Give the smallest context of the backends that a prompt may go to, 0 where there is none."""
+        posts = self._allowed(local_only=local_only or self._local_only, planning=planning)
+        return min((post.backend.num_ctx for post in posts), default=0)
+
+    async def state(self) -> RouterState:
+        """Look at every backend that may be looked at, all at once, without asking a model anything."""
+        states = await asyncio.gather(*(self._look(post) for post in self._posts))
+        hosted_on = not self._local_only and any(state.hosted for state in states)
+        return RouterState(hosted_on=hosted_on, local_only=self._local_only, backends=tuple(states))
+
+    async def start(self) -> None:
+        """Begin to warm the models in the house, and return at once."""
+        self._warming = asyncio.create_task(self._warm())
+
+    async def aclose(self) -> None:
+        """Stop what was begun and give back what the backends hold."""
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.wait([self._warming])
+        for backend in self.backends:
+            await backend.aclose()
+
+    def _allowed(self, *, local_only: bool, planning: bool) -> list[Post]:
+        return [
+            post
+            for post in self._posts
+            if not (local_only and post.backend.hosted) and not (planning and not post.backend.plans)
+        ]
+
+    async def _look(self, post: Post) -> BackendState:
+        backend = post.backend
+        may_look = not (self._local_only and backend.hosted)
+        state = await backend.look() if may_look else backend.tell_state(note="not used: questions stay in the house")
+        return replace(state, breaker=post.breaker.state)
+
+    async def _warm(self) -> None:
+        """Warm the backends in the house, in order; the embedded one only where no other is there."""
+        is_warm = False
+        for backend in self.backends:
+            if backend.hosted or (is_warm and isinstance(backend, EmbeddedBackend)):
+                continue
+            try:
+                await backend.warm()
+            except BackendUnavailable as error:
+                log.warning("backend %s is not warm: %s", backend.name, type(error).__name__)
+            else:
+                is_warm = True
+                log.info("backend %s is warm", backend.name)
+
+
+def build_router(settings: Settings) -> Router:
+    """Build the backends that the settings name, in their order; the embedded one only where it is installed."""
+    names = _Names()
+    built = (_build_backend(entry, settings, names) for entry in settings.effective_backends)
+    return Router(
+        [backend for backend in built if backend is not None],
+        local_only=settings.local_only,
+        hosted_max_per_hour=settings.hosted_max_per_hour,
+    )
+
+
+def _build_backend(entry: BackendSettings, settings: Settings, names: "_Names") -> Backend | None:
+    key = settings.backend_keys[entry.api_key_env] if entry.api_key_env else None
+    match entry.kind:
+        case "ollama":
+            return OllamaBackend(names.give("ollama"), entry, key=key)
+        case "openai":
+            return OpenAIBackend(names.give("hosted" if entry.is_hosted else "openai"), entry, key=key)
+        case "embedded":
+            weights = find_weights(settings.embedded_model_path)
+            return EmbeddedBackend(names.give("embedded"), entry, weights=weights) if weights is not None else None
+
+
+class _Names:
+    """Gives each backend a name that tells no address: its kind, numbered from the second on."""
+
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
+    def give(self, kind: str) -> str:
+        self._given[kind] += 1
+        return kind if self._given[kind] == 1 else f"{kind}-{self._given[kind]}"

@@ -1,0 +1,75 @@
+"""A backend whose voices are scripted: what tests of other rooms speak with instead of a model."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from app.backends.base import Backend, BackendState, Piece, Prompt, Usage
+from app.errors import BackendUnavailable
+from app.settings import BackendSettings, Deadlines
+
+Step = str | float | BackendUnavailable
+Script = Sequence[Step] | BackendUnavailable
+
+
+class FakeBackend(Backend):
+    """Gives the scripted voices in order, the last one again and again.
+
+    A voice is a list of steps: text, a pause in seconds, or an error raised there; an error instead of a list refuses
+    to begin. It goes through the very :class:`Voice` that real backends have, deadlines and thought filter included.
+    ``prompts`` keeps what it was asked, ``closed`` counts the voices that were stopped or came to their end.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        script: Sequence[Script],
+        *,
+        hosted: bool = False,
+        plans: bool = False,
+        num_ctx: int = 4096,
+        one_at_a_time: bool = False,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        settings = BackendSettings(
+            kind="openai",
+            url="http://fake.invalid/v1",
+            model=f"{name}-model",
+            hosted=hosted,
+            plans=plans,
+            num_ctx=num_ctx,
+            deadlines=deadlines or Deadlines(),
+        )
+        super().__init__(name, settings)
+        self.one_at_a_time = one_at_a_time
+        self.script = list(script)
+        self.prompts: list[Prompt] = []
+        self.waits: list[bool] = []
+        self.closed = 0
+        self.warmed = 0
+
+    async def get_ready(self, *, wait_for_load: bool) -> float:
+        self.waits.append(wait_for_load)
+        return self.settings.deadlines.first_token_s
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece]:
+        voice = self.script[min(len(self.prompts), len(self.script) - 1)]
+        self.prompts.append(prompt)
+        try:
+            if isinstance(voice, BackendUnavailable):
+                raise voice
+            for step in voice:
+                if isinstance(step, BackendUnavailable):
+                    raise step
+                if isinstance(step, str):
+                    yield Piece(step)
+                else:
+                    await asyncio.sleep(step)
+            yield Piece(finish_reason="stop", usage=Usage(input_tokens=7, output_tokens=len(voice)))
+        finally:
+            self.closed += 1
+
+    async def warm(self) -> None:
+        self.warmed += 1
+
+    async def look(self) -> BackendState:
+        return self.tell_state(reachable=True, resident=True)

@@ -1,0 +1,366 @@
+"""Ollama's native API, through the real client against a scripted server."""
+
+import asyncio
+import time
+from contextlib import aclosing
+
+import pytest
+
+from app.backends import base
+from app.backends.base import BackendState, MustLoad, NeverSent, Prompt, Usage
+from app.backends.ollama import recommend_pull
+from app.errors import BackendUnavailable
+from app.settings import Deadlines
+from tests.backends.conftest import Connect
+from tests.backends.faults import OLLAMA_FAULTS, SILENT
+from tests.backends.servers import (
+    MODEL,
+    NOTHING_RUNS,
+    SPOKEN,
+    Reply,
+    chat,
+    done,
+    error_line,
+    installed,
+    ollama_routes,
+    part,
+    running,
+    serving,
+    shown,
+    whole,
+)
+
+PROMPT = Prompt(system="Tell the facts.", user="How many roofs?")
+QUICK = Deadlines(connect_s=1, first_token_s=0.3, load_s=2, gap_s=0.2, total_s=4)
+LOADED = chat(done("load"))
+
+
+async def read(voice: base.Voice) -> str:
+    async with aclosing(voice):
+        return "".join([chunk async for chunk in voice])
+
+
+async def test_answer_streams_and_ends_with_ollamas_own_counts(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes()) as server:
+        voice = await connect_ollama(server.url, model=MODEL).open(PROMPT)
+        assert [chunk async for chunk in voice] == ["Nine ", "roofs ", "were permitted."]
+    assert (voice.model, voice.hosted, voice.finish_reason) == (MODEL, False, "stop")
+    assert voice.usage == Usage(input_tokens=131, output_tokens=9)
+
+
+async def test_question_carries_every_option_that_ollama_needs(connect_ollama: Connect) -> None:
+    schema = {"type": "object", "properties": {"year": {"type": "integer"}}}
+    async with serving(ollama_routes()) as server:
+        backend = connect_ollama(server.url, model=MODEL, num_ctx=4096, keep_alive="35m")
+        await read(await backend.open(Prompt("Tell.", "How many?", schema=schema, max_tokens=77)))
+    assert server.asked("/api/chat")[0].body == {
+        "model": MODEL,
+        "messages": [{"role": "system", "content": "Tell."}, {"role": "user", "content": "How many?"}],
+        "tools": [],
+        "stream": True,
+        "think": False,
+        "truncate": False,
+        "format": schema,
+        "options": {"num_ctx": 4096, "temperature": 0, "num_predict": 77},
+        "keep_alive": "35m",
+    }
+
+
+@pytest.mark.parametrize(("keep_alive", "sent"), [("-1", -1), ("0", 0), ("300", 300), ("20m", "20m")])
+async def test_keep_alive_without_a_unit_is_sent_as_seconds(
+    connect_ollama: Connect, keep_alive: str, sent: object
+) -> None:
+    async with serving(ollama_routes()) as server:
+        await read(await connect_ollama(server.url, model=MODEL, keep_alive=keep_alive).open(PROMPT))
+    assert server.asked("/api/chat")[0].body["keep_alive"] == sent
+
+
+async def test_warm_up_sends_no_message_and_else_the_same_as_a_question(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes([LOADED, SPOKEN])) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        await backend.warm()
+        await read(await backend.open(PROMPT))
+    load, question = (request.body for request in server.asked("/api/chat"))
+    assert load.pop("messages") == []
+    question.pop("messages")
+    assert load == question
+
+
+async def test_no_key_of_another_program_is_sent(connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", "another-programs-key")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with serving(ollama_routes()) as server:
+        await read(await connect_ollama(server.url, model=MODEL).open(PROMPT))
+    assert all("another-programs-key" not in str(request.headers) for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("present", "chosen"),
+    [
+        (["llama3:8b", "nemotron-3-nano:4b", "nemotron-3-nano:30b"], "nemotron-3-nano:30b"),
+        (["nemotron-3-nano:4b", "nemotron-3-nano:latest"], "nemotron-3-nano"),
+        (["nemotron-3-nano:4b"], "nemotron-3-nano:4b"),
+    ],
+)
+async def test_first_preferred_model_that_ollama_has_is_chosen(
+    connect_ollama: Connect, present: list[str], chosen: str
+) -> None:
+    tagged = chosen if ":" in chosen else f"{chosen}:latest"
+    async with serving(ollama_routes(tags=installed(*present), ps=running(tagged))) as server:
+        voice = await connect_ollama(server.url).open(PROMPT)
+        await read(voice)
+    assert voice.model == chosen
+    assert server.asked("/api/chat")[0].body["model"] == chosen
+
+
+async def test_ollama_without_a_preferred_model_is_passed_over_with_the_command_that_gets_one(
+    connect_ollama: Connect,
+) -> None:
+    async with serving(ollama_routes(tags=installed("llama3:8b"))) as server:
+        backend = connect_ollama(server.url)
+        with pytest.raises(NeverSent, match="ollama pull nemotron-3-nano:") as caught:
+            await backend.open(PROMPT)
+        state = await backend.look()
+    assert not caught.value.fatal
+    assert (state.reachable, state.resident, state.note) == (True, False, str(caught.value))
+    assert server.asked("/api/chat") == []
+
+
+async def test_model_pulled_later_is_found(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(tags=[installed(), installed(MODEL)])) as server:
+        backend = connect_ollama(server.url)
+        with pytest.raises(NeverSent):
+            await backend.open(PROMPT)
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+
+
+async def test_chosen_model_that_went_away_is_chosen_anew(connect_ollama: Connect) -> None:
+    gone = whole({"error": "model not found"}, 404)
+    tags = [installed("nemotron-3-nano:30b"), installed(MODEL)]
+    routes = ollama_routes(tags=tags, ps=[NOTHING_RUNS, running()], show=gone)
+    async with serving(routes) as server:
+        backend = connect_ollama(server.url)
+        with pytest.raises(NeverSent) as caught:
+            await backend.open(PROMPT)
+        assert not caught.value.fatal
+        assert (await backend.open(PROMPT)).model == MODEL
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "size"), [(0, "4b"), (8, "4b"), (16, "4b"), (24, "4b"), (31.3, "30b"), (33, "30b"), (64, "30b")]
+)
+def test_pull_command_fits_the_memory(gigabytes: float, size: str) -> None:
+    assert recommend_pull(int(gigabytes * 1e9)) == f"ollama pull nemotron-3-nano:{size}"
+
+
+async def test_unknown_model_that_was_set_is_fatal_and_never_sent(connect_ollama: Connect) -> None:
+    routes = ollama_routes(ps=NOTHING_RUNS, show=whole({"error": "model 'x' not found"}, 404))
+    async with serving(routes) as server:
+        with pytest.raises(NeverSent) as caught:
+            await connect_ollama(server.url, model="x").open(PROMPT)
+    assert caught.value.fatal
+
+
+async def test_model_out_of_memory_is_loaded_in_the_background_and_passed_over(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes([LOADED, SPOKEN], ps=[NOTHING_RUNS, running()])) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        with pytest.raises(MustLoad):
+            await backend.open(PROMPT)
+        await server.wait_until_asked("/api/ps", times=2)
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+    assert [bool(request.body["messages"]) for request in server.asked("/api/chat")] == [False, True]
+
+
+async def test_load_is_begun_once_however_many_questions_come(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(chat(end="hang"), ps=NOTHING_RUNS)) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        for _ in range(5):
+            with pytest.raises(MustLoad):
+                await backend.open(PROMPT)
+        await server.wait_until_asked("/api/chat", times=1)
+    assert len(server.asked("/api/chat")) == 1
+
+
+async def test_load_that_failed_is_not_begun_again_at_once(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(whole({"error": "out of memory"}, 500), ps=NOTHING_RUNS)) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        for _ in range(5):
+            with pytest.raises(MustLoad):
+                await backend.open(PROMPT)
+            await asyncio.sleep(0.02)
+    assert len(server.asked("/api/chat")) == 1
+
+
+async def test_model_resident_with_another_context_counts_as_one_that_must_load(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(LOADED, ps=running(context_length=2048))) as server:
+        with pytest.raises(MustLoad):
+            await connect_ollama(server.url, model=MODEL, num_ctx=4096).open(PROMPT)
+
+
+async def test_context_that_ollama_lowered_counts_as_ours_once_it_was_loaded(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes([LOADED, SPOKEN], ps=running(context_length=8192))) as server:
+        backend = connect_ollama(server.url, model=MODEL, num_ctx=16384)
+        await backend.warm()
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+
+
+async def test_context_that_an_older_ollama_does_not_tell_counts_as_ours(connect_ollama: Connect) -> None:
+    ps = whole({"models": [{"name": MODEL, "model": MODEL}]})
+    async with serving(ollama_routes(ps=ps)) as server:
+        assert await read(await connect_ollama(server.url, model=MODEL).open(PROMPT)) == "Nine roofs were permitted."
+
+
+async def test_last_backend_waits_for_a_load_as_long_as_one_may_take(connect_ollama: Connect) -> None:
+    slow = chat(0.45, part("Nine."), done())
+    async with serving(ollama_routes(slow, ps=NOTHING_RUNS)) as server:
+        backend = connect_ollama(server.url, model=MODEL, deadlines=QUICK)
+        assert await read(await backend.open(PROMPT, wait_for_load=True)) == "Nine."
+
+
+async def test_load_goes_on_when_the_question_that_waited_for_it_gives_up(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(chat(end="hang"), ps=NOTHING_RUNS)) as server:
+        backend = connect_ollama(server.url, model=MODEL, deadlines=QUICK.model_copy(update={"load_s": 0.3}))
+        with pytest.raises(BackendUnavailable, match="did not begin in time"):
+            await backend.open(PROMPT, wait_for_load=True)
+        assert sorted(len(request.body["messages"]) for request in server.asked("/api/chat")) == [0, 2]
+        assert backend._loading is not None
+        assert not backend._loading.done()
+
+
+async def test_resident_model_may_not_take_as_long_as_a_load(connect_ollama: Connect) -> None:
+    slow = chat(0.45, part("Nine."), done())
+    async with serving(ollama_routes(slow)) as server:
+        with pytest.raises(BackendUnavailable, match="did not begin in time"):
+            await connect_ollama(server.url, model=MODEL, deadlines=QUICK).open(PROMPT, wait_for_load=True)
+
+
+async def test_model_that_runs_on_another_host_is_hosted_whatever_the_settings_say(connect_ollama: Connect) -> None:
+    show = shown(remote_host="https://somewhere.example:443", remote_model="large")
+    async with serving(ollama_routes(ps=NOTHING_RUNS, show=show)) as server:
+        backend = connect_ollama(server.url, model="large:cloud", hosted=False)
+        with pytest.raises(NeverSent):
+            await backend.open(Prompt("Tell.", "How many roofs?", local_only=True))
+        assert server.asked("/api/chat") == []
+        voice = await backend.open(PROMPT)
+        await read(voice)
+    assert voice.hosted
+    assert backend.hosted
+
+
+async def test_thoughts_in_their_own_field_are_never_shown(connect_ollama: Connect) -> None:
+    thinking = chat(part(thinking="nine? "), part(thinking="or ten?"), part("Nine."), done())
+    async with serving(ollama_routes(thinking)) as server:
+        assert await read(await connect_ollama(server.url, model=MODEL).open(PROMPT)) == "Nine."
+
+
+async def test_thoughts_in_the_text_are_never_shown(connect_ollama: Connect) -> None:
+    thinking = chat(part("<thi"), part("nk>nine?</"), part("think>"), part("\nNine."), done())
+    async with serving(ollama_routes(thinking)) as server:
+        assert await read(await connect_ollama(server.url, model=MODEL).open(PROMPT)) == "Nine."
+
+
+async def test_answer_cut_at_its_length_says_so(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(chat(part("Nine roofs and"), done("length")))) as server:
+        voice = await connect_ollama(server.url, model=MODEL).open(PROMPT)
+        await read(voice)
+    assert voice.finish_reason == "length"
+
+
+async def test_client_that_leaves_closes_the_connection(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(chat(part("Nine "), end="hang"))) as server:
+        async with aclosing(await connect_ollama(server.url, model=MODEL).open(PROMPT)) as voice:
+            await anext(voice)
+        await asyncio.wait_for(server.client_left.wait(), 2)
+
+
+async def test_connection_is_used_again_for_the_next_question(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes()) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        for _ in range(3):
+            await read(await backend.open(PROMPT))
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("reply", OLLAMA_FAULTS.values(), ids=OLLAMA_FAULTS.keys())
+async def test_every_fault_ends_as_backend_unavailable_in_time(connect_ollama: Connect, reply: Reply) -> None:
+    async with serving(ollama_routes(reply)) as server:
+        backend = connect_ollama(server.url, model=MODEL, deadlines=QUICK)
+        began_at = time.monotonic()
+        with pytest.raises(BackendUnavailable):
+            await read(await backend.open(PROMPT))
+    assert time.monotonic() - began_at < QUICK.total_s
+    assert len(server.asked("/api/chat")) == 1
+
+
+@pytest.mark.parametrize("look", ["ps", "show"])
+@pytest.mark.parametrize("reply", [OLLAMA_FAULTS["HTML"], OLLAMA_FAULTS["500"], OLLAMA_FAULTS["a number"]])
+async def test_ollama_that_does_not_tell_what_it_runs_is_not_asked(
+    connect_ollama: Connect, look: str, reply: Reply
+) -> None:
+    async with serving(ollama_routes(**{"ps": NOTHING_RUNS, look: reply})) as server:
+        with pytest.raises(BackendUnavailable):
+            await connect_ollama(server.url, model=MODEL).open(PROMPT)
+    assert server.asked("/api/chat") == []
+
+
+async def test_ollama_that_hangs_when_looked_at_is_given_up_soon(
+    connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.backends.ollama.LOOK_S", 0.2)
+    async with serving(ollama_routes(ps=SILENT)) as server:
+        with pytest.raises(BackendUnavailable, match="did not answer in time"):
+            await connect_ollama(server.url, model=MODEL).open(PROMPT)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["refused", "no TLS"])
+async def test_ollama_that_cannot_be_reached_was_sent_nothing(connect_ollama: Connect, url: str) -> None:
+    async with serving(ollama_routes()) as server:
+        with pytest.raises(NeverSent):
+            await connect_ollama(url.format(port=server.port), model=MODEL, deadlines=QUICK).open(PROMPT)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(("status", "fatal"), [(401, True), (403, True), (404, True), (410, True), (500, False)])
+async def test_status_that_tomorrow_will_be_the_same_is_fatal(
+    connect_ollama: Connect, status: int, fatal: bool
+) -> None:
+    async with serving(ollama_routes(whole({"error": "no"}, status))) as server:
+        with pytest.raises(BackendUnavailable) as caught:
+            await connect_ollama(server.url, model=MODEL).open(PROMPT)
+    assert caught.value.fatal is fatal
+
+
+async def test_busy_ollama_says_when_to_come_again(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(whole({"error": "server busy"}, 503, retry_after="4"))) as server:
+        with pytest.raises(BackendUnavailable) as caught:
+            await connect_ollama(server.url, model=MODEL).open(PROMPT)
+    assert caught.value.retry_after_s == 4
+
+
+async def test_error_of_the_server_is_not_repeated_to_callers(connect_ollama: Connect) -> None:
+    secret = "prompt was: How many roofs at 12 Elm St?"
+    async with serving(
+        ollama_routes([whole({"error": secret}, 500), chat(part("Nine "), error_line(secret))])
+    ) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        for _ in range(2):
+            with pytest.raises(BackendUnavailable) as caught:
+                await read(await backend.open(PROMPT))
+            assert "Elm" not in str(caught.value)
+            assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(("ps", "resident"), [(running(), True), (NOTHING_RUNS, False), (running("other:1b"), False)])
+async def test_readiness_shows_whether_the_model_is_in_memory(
+    connect_ollama: Connect, ps: Reply, resident: bool
+) -> None:
+    async with serving(ollama_routes(ps=ps)) as server:
+        state = await connect_ollama(server.url, model=MODEL, plans=True).look()
+    expected = BackendState("ollama", "ollama", MODEL, hosted=False, plans=True, reachable=True, resident=resident)
+    assert state == expected
+    assert server.asked("/api/chat") == []
+
+
+async def test_readiness_shows_an_ollama_that_is_not_there(connect_ollama: Connect) -> None:
+    state = await connect_ollama("http://127.0.0.1:9", model=MODEL).look()
+    assert (state.reachable, state.resident) == (False, None)

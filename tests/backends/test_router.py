@@ -1,0 +1,451 @@
+"""One voice after another: order, breakers, slots, and who may be told a question."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+
+from app.backends.base import Backend, MustLoad, NeverSent, Prompt
+from app.backends.router import (
+    COOL_DOWN_S,
+    FATAL_COOL_DOWN_S,
+    Breaker,
+    Conversation,
+    HostedCalls,
+    Router,
+    SeenBy,
+    build_router,
+)
+from app.errors import BackendUnavailable
+from app.settings import BackendSettings, Deadlines, Settings, read_settings
+from tests.backends.fakes import FakeBackend
+from tests.backends.servers import (
+    COMPLETED,
+    MODEL,
+    NOTHING_RUNS,
+    Reply,
+    chat,
+    completion,
+    delta,
+    done,
+    ollama_routes,
+    openai_routes,
+    part,
+    running,
+    serving,
+)
+
+PROMPT = Prompt(system="Tell the facts.", user="How many roofs on Canary Street?")
+DOWN = BackendUnavailable("down")
+LOADING = MustLoad("loading")
+SPOKEN = ["Nine ", "roofs."]
+
+
+class Clock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def read_first(conversation: Conversation) -> str | None:
+    """Read the first voice that comes to its end; a caller that has used nothing takes the next."""
+    async with aclosing(conversation.voices()) as voices:
+        async for voice in voices:
+            try:
+                return "".join([chunk async for chunk in voice])
+            except BackendUnavailable:
+                continue
+    return None
+
+
+async def ask(backends: Sequence[Backend] | Router, prompt: Prompt = PROMPT, *, planning: bool = False) -> str | None:
+    router = backends if isinstance(backends, Router) else Router(backends)
+    return await read_first(router.ask(prompt, planning=planning))
+
+
+async def test_first_backend_that_answers_is_the_voice() -> None:
+    first, second = FakeBackend("first", [SPOKEN]), FakeBackend("second", [["Ten."]])
+    assert await ask([first, second]) == "Nine roofs."
+    assert second.prompts == []
+
+
+async def test_backend_that_does_not_begin_is_passed_over() -> None:
+    assert await ask([FakeBackend("first", [DOWN]), FakeBackend("second", [SPOKEN])]) == "Nine roofs."
+
+
+async def test_voice_that_fails_is_followed_by_the_next_from_its_beginning() -> None:
+    first, second = FakeBackend("first", [["Nine ", DOWN]]), FakeBackend("second", [SPOKEN])
+    assert await ask([first, second]) == "Nine roofs."
+    assert first.closed == 1
+
+
+async def test_no_voice_comes_where_every_backend_is_down() -> None:
+    assert await ask([FakeBackend("first", [DOWN]), FakeBackend("second", [["Nine ", DOWN]])]) is None
+    assert await ask([]) is None
+
+
+async def test_voice_is_closed_when_the_caller_leaves() -> None:
+    backend = FakeBackend("only", [["Nine ", 60.0, "roofs."]])
+    async with aclosing(Router([backend]).ask(PROMPT).voices()) as voices:
+        voice = await anext(voices)
+        assert await anext(voice) == "Nine "
+        assert backend.closed == 0
+    assert backend.closed == 1
+
+
+async def test_seen_by_names_everyone_who_was_given_the_prompt() -> None:
+    backends = [
+        FakeBackend("refused", [NeverSent("no connection")]),
+        FakeBackend("hosted", [["Nine ", DOWN]], hosted=True),
+        FakeBackend("local", [SPOKEN]),
+        FakeBackend("spare", [SPOKEN]),
+    ]
+    conversation = Router(backends).ask(PROMPT)
+    assert await read_first(conversation) == "Nine roofs."
+    assert conversation.seen_by == (
+        SeenBy("hosted", hosted=True, final_known=True),
+        SeenBy("local", hosted=False, final_known=True),
+    )
+
+
+async def test_seen_by_names_a_backend_that_has_the_prompt_and_has_not_answered_yet() -> None:
+    conversation = Router([FakeBackend("slow", [[60.0, "Nine."]])]).ask(PROMPT)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(read_first(conversation), 0.05)
+    assert [seen.backend for seen in conversation.seen_by] == ["slow"]
+
+
+@pytest.mark.parametrize("setting", [True, False], ids=["by setting", "by request"])
+async def test_local_only_passes_hosted_backends_over(setting: bool) -> None:
+    hosted, local = FakeBackend("hosted", [SPOKEN], hosted=True), FakeBackend("local", [["Nine."]])
+    router = Router([hosted, local], local_only=setting)
+    assert await ask(router, Prompt("Tell.", "Roofs?", local_only=not setting)) == "Nine."
+    assert hosted.prompts == []
+
+
+async def test_planning_is_asked_only_of_backends_that_plan() -> None:
+    small, able = FakeBackend("small", [SPOKEN]), FakeBackend("able", [["{}"]], plans=True)
+    assert await ask([small, able], planning=True) == "{}"
+    assert small.prompts == []
+
+
+async def test_model_that_must_load_is_waited_for_only_by_the_last_backend() -> None:
+    first, second = FakeBackend("first", [LOADING]), FakeBackend("second", [SPOKEN])
+    await ask([first, second])
+    assert (first.waits, second.waits) == ([False], [True])
+
+
+async def test_backend_is_the_last_where_the_others_may_not_be_asked() -> None:
+    first, hosted = FakeBackend("first", [SPOKEN]), FakeBackend("hosted", [SPOKEN], hosted=True)
+    await ask(Router([first, hosted], local_only=True))
+    assert first.waits == [True]
+
+
+async def test_busy_box_is_passed_over_for_the_next_that_is_not_hosted() -> None:
+    box = FakeBackend("box", [SPOKEN], one_at_a_time=True)
+    hosted, second_box = FakeBackend("hosted", [["Hosted."]], hosted=True), FakeBackend("second", [["Second."]])
+    router = Router([box, hosted, second_box])
+    async with aclosing(router.ask(PROMPT).voices()) as voices:
+        await anext(voices)
+        assert await ask(router) == "Second."
+    assert hosted.prompts == []
+    assert await ask(router) == "Nine roofs."
+
+
+async def test_question_to_a_busy_box_alone_gets_no_voice_from_a_hosted_one() -> None:
+    box = FakeBackend("box", [SPOKEN], one_at_a_time=True)
+    router = Router([box, FakeBackend("hosted", [SPOKEN], hosted=True)])
+    async with aclosing(router.ask(PROMPT).voices()) as voices:
+        await anext(voices)
+        assert await ask(router) is None
+
+
+async def test_slot_is_free_again_after_a_failure_and_after_a_caller_that_left() -> None:
+    box = FakeBackend("box", [DOWN, [60.0], SPOKEN], one_at_a_time=True)
+    router = Router([box])
+    assert await ask(router) is None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ask(router), 0.05)
+    assert await ask(router) == "Nine roofs."
+
+
+async def test_box_that_must_load_hands_over_to_a_hosted_one() -> None:
+    box = FakeBackend("box", [LOADING], one_at_a_time=True)
+    assert await ask([box, FakeBackend("hosted", [SPOKEN], hosted=True)]) == "Nine roofs."
+
+
+async def test_hosted_calls_of_an_hour_have_a_ceiling_for_all_together() -> None:
+    backends = [FakeBackend(name, [SPOKEN], hosted=True) for name in ("one", "two")]
+    router = Router(backends, hosted_max_per_hour=2)
+    assert [await ask(router) for _ in range(3)] == ["Nine roofs.", "Nine roofs.", None]
+
+
+def test_hosted_calls_are_free_again_an_hour_later() -> None:
+    clock = Clock()
+    calls = HostedCalls(1, clock)
+    calls.count()
+    assert not calls.left
+    clock.now += 3600
+    assert calls.left
+
+
+async def test_hosted_call_that_was_never_sent_is_not_counted() -> None:
+    router = Router([FakeBackend("hosted", [NeverSent("refused"), SPOKEN], hosted=True)], hosted_max_per_hour=1)
+    assert [await ask(router) for _ in range(3)] == [None, "Nine roofs.", None]
+
+
+async def test_breaker_opens_after_two_failures_in_a_row() -> None:
+    broken = FakeBackend("broken", [DOWN])
+    router = Router([broken, FakeBackend("well", [SPOKEN])])
+    for _ in range(5):
+        assert await ask(router) == "Nine roofs."
+    assert len(broken.prompts) == 2
+    assert [state.breaker for state in (await router.state()).backends] == ["open", "closed"]
+
+
+async def test_breaker_counts_voices_that_break_off() -> None:
+    broken = FakeBackend("broken", [["Nine ", DOWN]])
+    router = Router([broken])
+    for _ in range(5):
+        assert await ask(router) is None
+    assert len(broken.prompts) == 2
+
+
+async def test_failure_between_two_answers_opens_nothing() -> None:
+    backend = FakeBackend("flaky", [DOWN, SPOKEN] * 3)
+    router = Router([backend])
+    assert [await ask(router) for _ in range(6)] == [None, "Nine roofs."] * 3
+
+
+async def test_model_that_must_load_is_no_failure() -> None:
+    backend = FakeBackend("box", [LOADING, LOADING, LOADING, SPOKEN])
+    router = Router([backend])
+    assert [await ask(router) for _ in range(4)] == [None, None, None, "Nine roofs."]
+
+
+def test_open_breaker_lets_one_probe_through_when_it_has_cooled_down() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(2):
+        breaker.end(DOWN)
+    assert (breaker.state, breaker.admits()) == ("open", False)
+    clock.now += COOL_DOWN_S
+    assert (breaker.state, breaker.admits()) == ("half_open", True)
+    breaker.begin()
+    assert not breaker.admits()
+    breaker.end(None)
+    breaker.release()
+    assert (breaker.state, breaker.admits()) == ("closed", True)
+
+
+def test_breaker_opens_again_when_its_probe_fails() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(2):
+        breaker.end(DOWN)
+    clock.now += COOL_DOWN_S
+    breaker.begin()
+    breaker.end(DOWN)
+    breaker.release()
+    assert breaker.state == "open"
+
+
+def test_probe_that_was_withdrawn_leaves_room_for_the_next() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.end(BackendUnavailable("busy", retry_after_s=5))
+    clock.now += 5
+    breaker.begin()
+    breaker.release()
+    assert breaker.admits()
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(BackendUnavailable("busy", retry_after_s=7), 7), (BackendUnavailable("gone", fatal=True), FATAL_COOL_DOWN_S)],
+    ids=["for as long as the server says", "for long where it is fatal"],
+)
+def test_breaker_opens_at_once(error: BackendUnavailable, seconds: float) -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.end(error)
+    clock.now += seconds - 1
+    assert breaker.state == "open"
+    clock.now += 1
+    assert breaker.state == "half_open"
+
+
+async def test_context_is_the_smallest_that_a_prompt_may_meet() -> None:
+    backends = [
+        FakeBackend("large", [SPOKEN], num_ctx=8192, plans=True),
+        FakeBackend("hosted", [SPOKEN], num_ctx=2048, hosted=True, plans=True),
+        FakeBackend("small", [SPOKEN], num_ctx=4096),
+    ]
+    router = Router(backends)
+    assert router.context_tokens() == 2048
+    assert router.context_tokens(local_only=True) == 4096
+    assert router.context_tokens(local_only=True, planning=True) == 8192
+    assert Router(backends, local_only=True).context_tokens() == 4096
+    assert Router([]).context_tokens() == 0
+
+
+async def test_state_says_that_questions_may_leave_the_house() -> None:
+    hosted = FakeBackend("hosted", [SPOKEN], hosted=True)
+    assert (await Router([hosted]).state()).hosted_on
+    assert not (await Router([hosted], local_only=True).state()).hosted_on
+    assert not (await Router([FakeBackend("local", [SPOKEN])]).state()).hosted_on
+
+
+async def test_start_warms_what_is_in_the_house_and_returns_at_once() -> None:
+    local, hosted = FakeBackend("local", [SPOKEN]), FakeBackend("hosted", [SPOKEN], hosted=True)
+    router = Router([local, hosted])
+    await router.start()
+    assert local.warmed == 0
+    await asyncio.sleep(0.01)
+    await router.aclose()
+    assert (local.warmed, hosted.warmed) == (1, 0)
+
+
+async def test_log_names_backend_and_class_of_error_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    refusal = BackendUnavailable("no roofs on Canary Street")
+    await ask([FakeBackend("first", [refusal]), FakeBackend("second", [["Canary ", refusal]])])
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("app")] == [
+        "backend first gave no answer: BackendUnavailable",
+        "backend second gave no answer: BackendUnavailable",
+    ]
+    assert "Canary" not in caplog.text
+
+
+# --- with real clients and sockets -----------------------------------------------------------------------------------
+
+QUICK = {"connect_s": 1, "first_token_s": 0.5, "load_s": 0.5, "gap_s": 0.5, "total_s": 5}
+HOSTED_FAULTS = {
+    "refuses": Reply([], 500),
+    "hangs": Reply(status=None, end="hang"),
+    "breaks off": chat(part("Nine "), end="cut"),
+}
+
+
+def settings_for(*entries: Mapping[str, object], **more: object) -> Settings:
+    backends = [{"deadlines": QUICK, **entry} for entry in entries]
+    return Settings.model_validate({"backends": backends, **more})
+
+
+@pytest.mark.parametrize("fault", HOSTED_FAULTS.values(), ids=HOSTED_FAULTS.keys())
+async def test_with_local_only_the_hosted_server_receives_not_one_byte_in_any_fault(fault: Reply) -> None:
+    async with AsyncExitStack() as stack:
+        box = await stack.enter_async_context(serving(ollama_routes(fault)))
+        hosted = await stack.enter_async_context(serving(openai_routes()))
+        router = build_router(
+            settings_for(
+                {"kind": "ollama", "url": box.url, "model": MODEL},
+                {"kind": "openai", "url": f"{hosted.url}/v1", "model": "m"},
+                local_only=True,
+            )
+        )
+        stack.push_async_callback(router.aclose)
+        await router.start()
+        for _ in range(3):
+            assert await ask(router) is None
+        await router.state()
+        assert hosted.connections == 0
+
+
+async def test_box_that_breaks_off_is_followed_by_the_hosted_server() -> None:
+    async with AsyncExitStack() as stack:
+        box = await stack.enter_async_context(serving(ollama_routes(chat(part("Ni"), end="cut"))))
+        hosted = await stack.enter_async_context(serving(openai_routes()))
+        router = build_router(
+            settings_for(
+                {"kind": "ollama", "url": box.url, "model": MODEL},
+                {"kind": "openai", "url": f"{hosted.url}/v1", "model": "m"},
+            )
+        )
+        stack.push_async_callback(router.aclose)
+        conversation = router.ask(PROMPT)
+        assert await read_first(conversation) == "Two pools."
+        assert [(seen.backend, seen.hosted) for seen in conversation.seen_by] == [("ollama", False), ("hosted", True)]
+
+
+async def test_next_box_answers_while_the_first_one_loads_and_then_the_first_answers() -> None:
+    async with AsyncExitStack() as stack:
+        loading = ollama_routes([chat(done("load")), chat(part("First."), done())], ps=[NOTHING_RUNS, running()])
+        first = await stack.enter_async_context(serving(loading))
+        second = await stack.enter_async_context(serving(openai_routes(COMPLETED)))
+        router = build_router(
+            settings_for(
+                {"kind": "ollama", "url": first.url, "model": MODEL},
+                {"kind": "openai", "url": f"{second.url}/v1", "model": "m", "hosted": False},
+            )
+        )
+        stack.push_async_callback(router.aclose)
+        assert await ask(router) == "Two pools."
+        await first.wait_until_asked("/api/ps", times=2)
+        assert await ask(router) == "First."
+
+
+async def test_stalled_voice_is_followed_by_the_next_within_its_gap() -> None:
+    async with AsyncExitStack() as stack:
+        stalled = await stack.enter_async_context(serving(openai_routes(completion(delta("Tw"), end="hang"))))
+        well = await stack.enter_async_context(serving(openai_routes()))
+        entry = {"kind": "openai", "model": "m", "hosted": False}
+        router = build_router(settings_for({**entry, "url": f"{stalled.url}/v1"}, {**entry, "url": f"{well.url}/v1"}))
+        stack.push_async_callback(router.aclose)
+        assert await asyncio.wait_for(ask(router), 2) == "Two pools."
+
+
+# --- built from settings ---------------------------------------------------------------------------------------------
+
+
+async def built_names(settings: Settings) -> list[str]:
+    router = build_router(settings)
+    await router.aclose()
+    return [backend.name for backend in router.backends]
+
+
+async def test_default_order_is_ollama_then_the_embedded_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weights = tmp_path_factory.mktemp("weights") / "tiny.gguf"
+    weights.touch()
+    monkeypatch.setattr("app.backends.router.find_weights", lambda _: weights)
+    assert await built_names(Settings()) == ["ollama", "embedded"]
+    with_key = read_settings({"UNDERVOLT_HOSTED_API_KEY": "k"})
+    assert await built_names(with_key) == ["ollama", "hosted", "embedded"]
+
+
+async def test_embedded_model_is_left_out_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.backends.router.find_weights", lambda _: None)
+    assert await built_names(Settings()) == ["ollama"]
+
+
+async def test_backends_of_one_kind_have_names_of_their_own() -> None:
+    box = {"kind": "ollama", "url": "http://127.0.0.1:9"}
+    proxy = {"kind": "openai", "url": "http://127.0.0.1:9/v1", "model": "m"}
+    assert await built_names(settings_for(box, box, proxy, {**proxy, "hosted": False})) == [
+        "ollama",
+        "ollama-2",
+        "hosted",
+        "openai",
+    ]
+
+
+async def test_key_named_in_the_settings_reaches_its_backend_alone() -> None:
+    async with serving(openai_routes()) as server:
+        entry = f'[{{"kind": "openai", "url": "{server.url}/v1", "model": "m", "api_key_env": "BOX_KEY"}}]'
+        router = build_router(read_settings({"UNDERVOLT_BACKENDS": entry, "BOX_KEY": "nv-canary"}))
+        async with aclosing(router):
+            assert await ask(router) == "Two pools."
+    assert server.requests[0].headers["authorization"] == "Bearer nv-canary"
+
+
+def test_deadlines_of_the_settings_are_those_of_the_design() -> None:
+    expected = Deadlines(connect_s=0.5, first_token_s=8, load_s=12, gap_s=2, total_s=20)
+    assert BackendSettings(kind="ollama").deadlines == expected

@@ -1,0 +1,65 @@
+"""The warm-up entry: one line a backend, and an exit status that a timer can act on."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from app.settings import read_settings
+from scripts.warm import warm_all
+from tests.backends.servers import MODEL, chat, done, ollama_routes, openai_routes, serving
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "warm.py"
+LOADED = chat(done("load"))
+
+
+async def run_warm(*backends: Mapping[str, Any]) -> bool:
+    return await warm_all(read_settings({"UNDERVOLT_BACKENDS": json.dumps(backends)}))
+
+
+async def test_warm_up_loads_the_model_with_the_options_of_a_question(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(ollama_routes(LOADED)) as server:
+        assert await run_warm({"kind": "ollama", "url": server.url, "model": MODEL, "num_ctx": 4096})
+    assert capsys.readouterr().out.startswith(f"ollama: {MODEL} is warm after")
+    body = server.asked("/api/chat")[0].body
+    assert (body["messages"], body["keep_alive"]) == ([], "20m")
+    assert body["options"] == {"num_ctx": 4096, "temperature": 0, "num_predict": 160}
+
+
+async def test_warm_up_goes_on_where_one_model_is_not_to_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(ollama_routes(LOADED)) as server:
+        warm = await run_warm(
+            {"kind": "ollama", "url": "http://127.0.0.1:9", "model": MODEL},
+            {"kind": "ollama", "url": server.url, "model": MODEL},
+        )
+    assert not warm
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "ollama: not warm: ollama cannot be reached"
+    assert second.startswith(f"ollama-2: {MODEL} is warm")
+
+
+async def test_warm_up_sends_nothing_to_a_hosted_server() -> None:
+    async with serving(openai_routes()) as server:
+        assert await run_warm({"kind": "openai", "url": f"{server.url}/v1", "model": "m"})
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("backends", "status"),
+    [
+        ('[{"kind": "ollama", "url": "http://127.0.0.1:9", "model": "m"}]', 1),
+        ("no list", os.EX_USAGE),
+    ],
+    ids=["not warm", "wrong setting"],
+)
+async def test_warm_up_tells_a_timer_by_its_exit_status_how_it_went(backends: str, status: int) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UNDERVOLT_", "OLLAMA_"))}
+    environment = kept | {"UNDERVOLT_BACKENDS": backends}
+    finished = await anyio.run_process([sys.executable, str(SCRIPT)], env=environment, check=False)
+    assert finished.returncode == status
+    assert b"Traceback" not in finished.stderr
