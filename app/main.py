@@ -6,32 +6,44 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.backends.router import Router, build_router
 from app.database import make_engine
 from app.permits.register import RegisterCache
 from app.problems import install_problems
-from app.routes import operations, permits
+from app.routes import ask, operations, pages, permits
 from app.settings import Settings, read_settings
 from app.telemetry import set_up_logs
 
+VERSION = "0.1.0"
+DESCRIPTION = (
+    "A city's building permits: what is permitted near a point, and questions answered from facts. Distances are "
+    "geodesic metres on WGS 84. Every figure of an answer names the request that computes it again."
+)
 
-def create_app(settings: Settings) -> FastAPI:
-    """Make the application; what it holds open is opened in its lifespan."""
+
+def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
+    """Make the application; what it holds open is opened in its lifespan. ``router`` stands in for the settings'."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.engine = make_engine(settings)
+        app.state.router = router or build_router(settings)
+        await app.state.router.start()
         yield
+        await app.state.router.aclose()
         await app.state.engine.dispose()
 
-    app = FastAPI(title="Undervolt", version="0.1.0", lifespan=lifespan, description=__doc__)
+    app = FastAPIOffline(title="Undervolt", version=VERSION, lifespan=lifespan, description=DESCRIPTION, redoc_url=None)
     app.state.settings = settings
     app.state.registers = RegisterCache()
     install_problems(app)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
-    for routes in (permits, operations):
+    for routes in (permits, ask, operations, pages):
         app.include_router(routes.router)
+    app.mount("/web", pages.files)
     return app
 
 

@@ -16,7 +16,6 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.database import make_engine, open_session
-from app.main import create_app
 from app.permits.register import Register, find_register
 from app.settings import Settings
 
@@ -167,6 +166,8 @@ async def read_register(session: AsyncSession) -> Register:
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
     """Run the application with its lifespan and give a client that calls it without a socket."""
+    from app.main import create_app
+
     app = create_app(settings)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (

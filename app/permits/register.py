@@ -21,6 +21,9 @@ CLOSED_WORDS = {
     "work_class": (),
 }
 
+LOOKED_FOR = ("without_location", "without_category")
+"""What a query near a point looks for in a permit."""
+
 
 @dataclass(frozen=True)
 class CityState:
@@ -83,21 +86,20 @@ class Register:
 
     def known_words(self, column: str, cities: tuple[str, ...]) -> list[str]:
         """List the words that ``column`` can be asked for, the mapped ones first."""
-        own = {word for city in cities for word in self.words.get((city, column), ())}
         closed = [word.value for word in CLOSED_WORDS[column]]
-        return closed + sorted(own - set(closed))
+        return closed + sorted(self.own_words(column, cities) - set(closed))
+
+    def own_words(self, column: str, cities: tuple[str, ...]) -> frozenset[str]:
+        """Give the words that the cities themselves use in ``column``."""
+        return frozenset(word for city in cities for word in self.words.get((city, column), ()))
 
     def as_of(self, cities: tuple[str, ...]) -> dict[str, Any]:
         """Say which data an answer stands on."""
         return {"data_version": self.data_version, "cities": {name: self._stand(self.cities[name]) for name in cities}}
 
-    def missing(self, cities: tuple[str, ...]) -> dict[str, dict[str, int]]:
-        """Say how many permits of each city no place and no category can find."""
-        states = [self.cities[name] for name in cities]
-        return {
-            state.city: {"without_location": state.without_location, "without_category": state.without_category}
-            for state in states
-        }
+    def missing(self, cities: tuple[str, ...], counts: tuple[str, ...] = LOOKED_FOR) -> dict[str, dict[str, int]]:
+        """Say how many permits of each city lack what a query looks for, so that it cannot find them."""
+        return {name: {count: getattr(self.cities[name], count) for count in counts} for name in cities}
 
     @staticmethod
     def _stand(state: CityState) -> dict[str, Any]:

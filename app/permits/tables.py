@@ -52,7 +52,7 @@ ingest_runs = Table(
     Column("run", BigInteger, primary_key=True, autoincrement=True),
     Column("city", KeyText, nullable=False),
     Column("source", Text, nullable=False, comment="file name or portal data set; never a path or a key"),
-    Column("status", Text, nullable=False, comment="running, published, unchanged, failed, refused"),
+    Column("status", Text, nullable=False, comment="running, published, unchanged, failed, refused, error"),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("finished_at", DateTime(timezone=True)),
     Column("report", JSONB, comment="the run's report, as it was printed"),
@@ -82,6 +82,8 @@ permits = Table(
     Column("housing_units", Integer),
     Column("total_sqft", Numeric),
     Column("original_address1", Text),
+    Column("house_number", Integer, comment="of original_address1, as permits.addresses reads it"),
+    Column("street", Text, comment="of original_address1, in one canonical form"),
     Column("original_zip", Text),
     Column("council_district", Text),
     Column("jurisdiction", Text),
@@ -109,11 +111,8 @@ Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.original_zip, permits.c.issued_date)
 Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
-Index(
-    "ix_permits_address",
-    func.upper(permits.c.original_address1).label("address"),
-    postgresql_ops={"address": "text_pattern_ops"},
-)
+Index("ix_permits_address", permits.c.house_number, permits.c.street)
+Index("ix_permits_street", permits.c.street, permits.c.house_number)
 
 permit_changes = Table(
     "permit_changes",
@@ -144,9 +143,9 @@ rejected_records = Table(
     "rejected_records",
     metadata,
     Column("run", BigInteger, ForeignKey("ingest_runs.run"), primary_key=True),
+    Column("source", KeyText, primary_key=True, comment="the file of the run; never a path"),
     Column("position", BigInteger, primary_key=True, comment="the record's number in its source, from 1"),
     Column("city", KeyText, nullable=False),
-    Column("source", Text, nullable=False),
     Column("row_hash", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
     Column("kept_columns", JSONB, comment="the columns that the city file allows; null where columns are in doubt"),

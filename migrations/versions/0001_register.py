@@ -23,7 +23,7 @@ CREATE = (
     """,
     "CREATE INDEX ix_ingest_runs_city_run ON ingest_runs (city, run)",
     "COMMENT ON COLUMN ingest_runs.source IS 'file name or portal data set; never a path or a key'",
-    "COMMENT ON COLUMN ingest_runs.status IS 'running, published, unchanged, failed, refused'",
+    "COMMENT ON COLUMN ingest_runs.status IS 'running, published, unchanged, failed, refused, error'",
     "COMMENT ON COLUMN ingest_runs.report IS 'the run''s report, as it was printed'",
     """
     CREATE TABLE permits (
@@ -47,6 +47,8 @@ CREATE = (
       housing_units INTEGER,
       total_sqft NUMERIC,
       original_address1 TEXT,
+      house_number INTEGER,
+      street TEXT,
       original_zip TEXT,
       council_district TEXT,
       jurisdiction TEXT,
@@ -69,13 +71,16 @@ CREATE = (
       CONSTRAINT ck_permits_located CHECK ((location IS NULL) = (location_quality IN ('default', 'outside', 'swapped', 'missing')))
     )
     """,
-    "CREATE INDEX ix_permits_address ON permits (upper(original_address1) text_pattern_ops)",
+    "CREATE INDEX ix_permits_address ON permits (house_number, street)",
+    "CREATE INDEX ix_permits_street ON permits (street, house_number)",
     "CREATE INDEX ix_permits_categories ON permits USING gin (categories)",
     "CREATE INDEX ix_permits_cost ON permits (est_project_cost_usd DESC NULLS LAST, city, source_id)",
     "CREATE INDEX ix_permits_issued ON permits (issued_date DESC NULLS LAST, city, source_id)",
     "CREATE INDEX ix_permits_location ON permits USING gist (location)",
     "CREATE INDEX ix_permits_location_planar ON permits USING gist (CAST(location AS geometry(POINT,4326)))",
     "CREATE INDEX ix_permits_zip_issued ON permits (original_zip, issued_date)",
+    "COMMENT ON COLUMN permits.house_number IS 'of original_address1, as permits.addresses reads it'",
+    "COMMENT ON COLUMN permits.street IS 'of original_address1, in one canonical form'",
     "COMMENT ON COLUMN permits.location IS 'a usable point, or null'",
     "COMMENT ON COLUMN permits.reported_location IS 'the source''s own pair'",
     "COMMENT ON COLUMN permits.first_run IS 'the run that inserted it'",
@@ -113,17 +118,18 @@ CREATE = (
     """
     CREATE TABLE rejected_records (
       run BIGINT NOT NULL,
+      source TEXT COLLATE "C" NOT NULL,
       position BIGINT NOT NULL,
       city TEXT COLLATE "C" NOT NULL,
-      source TEXT NOT NULL,
       row_hash BYTEA NOT NULL,
       reason TEXT NOT NULL,
       kept_columns JSONB,
-      CONSTRAINT pk_rejected_records PRIMARY KEY (run, position),
+      CONSTRAINT pk_rejected_records PRIMARY KEY (run, source, position),
       CONSTRAINT fk_rejected_records_run FOREIGN KEY(run) REFERENCES ingest_runs (run)
     )
     """,
     "CREATE INDEX ix_rejected_records_city_reason ON rejected_records (city, reason)",
+    "COMMENT ON COLUMN rejected_records.source IS 'the file of the run; never a path'",
     "COMMENT ON COLUMN rejected_records.position IS 'the record''s number in its source, from 1'",
     "COMMENT ON COLUMN rejected_records.kept_columns IS 'the columns that the city file allows; null where columns are in doubt'",
     """
