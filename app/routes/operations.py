@@ -1,5 +1,6 @@
 """``/health``: whether the process lives, and whether it can answer."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -20,4 +21,5 @@ async def ready(request: Request) -> dict[str, Any]:
     """The store answers; what is loaded, and how the backends stand. No model is asked anything."""
     async with open_session(request.app.state.engine) as session:
         register = await request.app.state.registers.find(session)
-    return {"status": "ready", "as_of": register.as_of(tuple(sorted(register.cities)))}
+    backends = asdict(await request.app.state.router.state())
+    return {"status": "ready", "as_of": register.as_of(tuple(sorted(register.cities))), "backends": backends}
