@@ -138,6 +138,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         return (ollama, hosted, embedded) if self.hosted_api_key else (ollama, embedded)
 
 
+TESTS_OWN = "UNDERVOLT_TEST_DATABASE_URL"
+"""Read by the tests alone, and no mistake where the service meets it."""
 OWN_NAMES = frozenset(Settings.model_fields) - {"ollama_host", "backend_keys"}
 
 
@@ -150,7 +152,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given: dict[str, Any] = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and value
+        if name.startswith(PREFIX) and value and name != TESTS_OWN
     }
     unknown = sorted(PREFIX + name.upper() for name in given.keys() - OWN_NAMES)
     if unknown:

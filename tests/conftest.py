@@ -13,10 +13,12 @@ from alembic import command
 from alembic.config import Config
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.database import make_engine, open_session
-from app.permits.register import Register, find_register
+from app.backends.base import Backend
+from app.backends.router import Router
+from app.database import make_engine
+from app.main import create_app
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -151,24 +153,10 @@ async def engine(settings: Settings) -> AsyncGenerator[AsyncEngine]:
     await engine.dispose()
 
 
-@pytest.fixture
-async def session(engine: AsyncEngine, store: Store) -> AsyncGenerator[AsyncSession]:
-    """A session that reads; it sees one snapshot from its first statement on, so fill the store before."""
-    async with open_session(engine) as session:
-        yield session
-
-
-async def read_register(session: AsyncSession) -> Register:
-    """Read the register as a request would."""
-    return await find_register(session)
-
-
 @asynccontextmanager
-async def serve(settings: Settings) -> AsyncGenerator[httpx.AsyncClient]:
+async def serve(settings: Settings, *backends: Backend) -> AsyncGenerator[httpx.AsyncClient]:
     """Run the application with its lifespan and give a client that calls it without a socket."""
-    from app.main import create_app
-
-    app = create_app(settings)
+    app = create_app(settings, router=Router(backends) if backends else None)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),

@@ -3,10 +3,10 @@
 
 const EARTH_M_PER_DEGREE = 111_320;
 const RADIUS_MAX_M = 10_000;
-const LIMIT = 500;
+const LIMIT = 1000;
 const WAIT_AFTER_PAN_MS = 120;
 const HUES = ["#2563eb", "#b45309", "#15803d", "#9333ea", "#be123c", "#0e7490", "#a16207", "#4d7c0f"];
-const START = { lat: 30.2672, lng: -97.7431, metresPerPixel: 4 };
+const START = { lat: 30.2672, lng: -97.7431, metresPerPixel: 1 };
 
 const canvas = document.getElementById("map");
 const filters = document.getElementById("filters");

@@ -1,0 +1,237 @@
+"""The order of events: plan, facts, answer, then a model's sentences, then done.
+
+What may refuse happens in :func:`prepare`, before the first event. The answer is complete before any model is asked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from time import monotonic
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.ask.facts import Fact, Facts, gather
+from app.ask.narrator import Narration, build_prompt, narrate
+from app.ask.phrases import GROUP_PHRASES
+from app.ask.planner import Planned, Question, plan_question
+from app.ask.verifier import Verified
+from app.backends.base import Prompt
+from app.backends.router import Router
+from app.cities.city import find_city
+from app.database import open_session
+from app.permits.register import Register, RegisterCache
+from app.settings import Settings
+from app.telemetry import describe
+
+log = logging.getLogger(__name__)
+UTC_ZONE = "UTC"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a reply: its name and its data, ready for JSON."""
+
+    name: str
+    data: dict[str, Any]
+
+
+Emit = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What answering needs; no connection is held while a model speaks."""
+
+    engine: AsyncEngine
+    registers: RegisterCache
+    router: Router
+    settings: Settings
+
+
+@dataclass
+class Prepared:
+    """A question with everything that code can say about it."""
+
+    asked: Question
+    planned: Planned
+    facts: Facts | None
+    as_of: dict[str, Any]
+    today: date
+    narration: Narration
+    answered_s: float = 0.0
+    sentences: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def prepare(resources: Resources, asked: Question) -> Prepared:
+    """Plan a question and compute its facts and its answer.
+
+    Raises :class:`NoSuchCity`, :class:`DatabaseUnavailable` and :class:`TooSlow`.
+    """
+    began = monotonic()
+    async with open_session(resources.engine) as session:
+        register = await resources.registers.find(session)
+        today = find_today(resources.settings, register, asked)
+        planned = await plan_question(session, register, asked, today=today, city=resources.settings.city)
+    facts = None
+    if planned.plan is not None:
+        async with open_session(resources.engine) as session:
+            register = await resources.registers.find(session)
+            facts = await gather(session, register, planned.plan, place=planned.place_label)
+    as_of = facts.as_of if facts else register.as_of(register.answering)
+    prepared = Prepared(asked, planned, facts, as_of, today, Narration(began))
+    prepared.sentences = compose(planned, facts, register)
+    prepared.answered_s = monotonic() - began
+    return prepared
+
+
+def find_today(settings: Settings, register: Register, asked: Question) -> date:
+    """Give the day that "today" means: the setting's, or the calendar day in the city."""
+    named = (asked.city or settings.city or "").lower()
+    cities = register.choose_cities((named,) if named else ())
+    zone = find_city(cities[0]).time_zone if cities else UTC_ZONE
+    return settings.today or datetime.now(ZoneInfo(zone)).date()
+
+
+async def respond(resources: Resources, prepared: Prepared, emit: Emit) -> None:
+    """Emit every event of a reply; what goes wrong from here on is an ``error`` event, and what was said stays true."""
+    planned, facts = prepared.planned, prepared.facts
+    await emit(Event("plan", planned.render()))
+    await emit(Event("facts", {"facts": [fact.render() for fact in facts.items] if facts else []}))
+    answer = {"kind": planned.outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
+    await emit(Event("answer", answer))
+    if facts is not None and prepared.asked.narrate:
+        await narrate_in_time(resources, prepared, facts, emit)
+    await emit(Event("done", render_done(prepared)))
+
+
+async def narrate_in_time(resources: Resources, prepared: Prepared, facts: Facts, emit: Emit) -> None:
+    """Have the facts told for as long as an answer may take; a model's failure is never the caller's."""
+    prompt = make_prompt(prepared, facts, resources.router.context_tokens(local_only=prepared.asked.local_only))
+    if prompt is None:
+        return
+
+    async def emit_text(verified: Verified) -> None:
+        await emit(Event("text", {"text": verified.text, "fact_ids": list(verified.fact_ids)}))
+
+    left_s = resources.settings.answer_timeout_s - (monotonic() - prepared.narration.began)
+    try:
+        async with asyncio.timeout(max(left_s, 0)):
+            await narrate(resources.router, prompt, facts, prepared.narration, emit_text)
+    except TimeoutError:
+        log.info("the narrative ended at the time limit")
+    except Exception as error:  # noqa: BLE001 - the answer stands; a broken voice must not take it back
+        log.error("a narrative broke: %s", describe(error))
+
+
+def make_prompt(prepared: Prepared, facts: Facts, context_tokens: int) -> Prompt | None:
+    """Make what a model is given, within ``context_tokens``; None where those have no room."""
+    return build_prompt(
+        prepared.asked.question,
+        facts,
+        today=prepared.today,
+        context_tokens=context_tokens,
+        local_only=prepared.asked.local_only,
+    )
+
+
+def render_done(prepared: Prepared) -> dict[str, Any]:
+    """Give what the ``done`` event holds; times are milliseconds since the question came."""
+    narration = prepared.narration
+    seen = [
+        {"backend": one.backend, "hosted": one.hosted, "final_known": one.final_known, "for": "text"}
+        for one in narration.seen_by
+    ]
+    return {
+        "backend": narration.backend,
+        "model": narration.model,
+        "hosted": narration.hosted,
+        "seen_by": seen,
+        "dropped": narration.dropped,
+        "as_of": prepared.as_of,
+        "ms": {
+            "answer": milliseconds(prepared.answered_s),
+            "first_token": milliseconds(narration.first_token_s),
+            "first_sentence": milliseconds(narration.first_sentence_s),
+        },
+    }
+
+
+def milliseconds(seconds: float | None) -> float | None:
+    """Give seconds as milliseconds with one decimal."""
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def compose(planned: Planned, facts: Facts | None, register: Register) -> list[dict[str, Any]]:
+    """Write the answer: what was adjusted, the facts told in order, what is missing, and what it stands on."""
+    told = [say(sentence) for sentence in planned.sentences]
+    if facts is None:
+        return told
+    told += check_premise(planned, facts)
+    told += tell_facts(facts)
+    return told + tell_standing(facts, register)
+
+
+def tell_facts(facts: Facts) -> list[dict[str, Any]]:
+    """Tell each fact in its own sentence, and groups or years of a ranking or a series in one."""
+    labelled = [fact for fact in facts.items if fact.label]
+    told = [say(fact.sentence, fact) for fact in facts.items if not fact.label]
+    if labelled:
+        plan = facts.plan
+        head = (
+            "By year of issue"
+            if plan.kind == "series"
+            else f"The largest by {GROUP_PHRASES[plan.group_by or 'category']}"
+        )
+        listed = ", ".join(f"{fact.label} ({write(fact)})" for fact in labelled)
+        told.append(say(f"{head}: {listed}.", *labelled))
+        told += [say(fact.sentence, fact) for fact in labelled if "partial" in fact.sentence]
+    return told
+
+
+def tell_standing(facts: Facts, register: Register) -> list[dict[str, Any]]:
+    """Say what could not be found, how far the data reach, and that invented data are invented."""
+    lacks = {
+        "without_location": "have no usable point and are in no circle",
+        "without_zip": "state no ZIP",
+        "without_issued_date": "have no date of issue",
+        "without_value": "state no estimated cost",
+    }
+    told = []
+    first = facts.items[0]
+    for city, counts in first.missing.items():
+        lacking = [f"{count:,} {lacks[name]}" for name, count in counts.items() if count and name in lacks]
+        if lacking:
+            whole = register.cities[city].permits
+            told.append(say(f"Of the {whole:,} permits of {find_city(city).title}, {' and '.join(lacking)}.", first))
+    for city, stand in facts.as_of["cities"].items():
+        if stand["data_through"]:
+            told.append(say(f"Data of {find_city(city).title} through {stand['data_through']}."))
+    if facts.synthetic:
+        told.append(say("These permits are synthetic: invented to try the service, no city issued them."))
+    return told
+
+
+def check_premise(planned: Planned, facts: Facts) -> list[dict[str, Any]]:
+    """Confirm or correct a number that the question takes for granted, where a fact has the same unit."""
+    premise = planned.reading.premise
+    if premise is None:
+        return []
+    fact = facts.items[0] if premise.unit == "permits" and facts.plan.kind == "count" else None
+    if fact is None:
+        return [say(f"The {premise.value:,} of the question was not checked.")]
+    verdict = "is right" if fact.value == premise.value else f"is not right: it is {write(fact)}"
+    return [say(f"The {premise.value:,} of the question {verdict}.", fact)]
+
+
+def write(fact: Fact) -> str:
+    """Write a fact's figure with its unit where that is money."""
+    return f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"
+
+
+def say(sentence: str, *facts: Fact) -> dict[str, Any]:
+    """Give a sentence with the facts that it tells."""
+    return {"text": sentence, "fact_ids": [fact.id for fact in facts]}

@@ -1,0 +1,6 @@
+"""A question in plain English to a reading, by rules and lexicons alone: no database, no model."""
+
+from app.ask.grammar.reader import read
+from app.ask.grammar.reading import Address, Context, Here, Place, Point, Premise, Reading, Topic
+
+__all__ = ["Address", "Context", "Here", "Place", "Point", "Premise", "Reading", "Topic", "read"]

@@ -1,0 +1,99 @@
+"""Reading: what the words of a question say, before any place is looked up and before anything is decided."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from app.ask.plan import GroupBy, Kind, Measure, Order
+from app.permits.filters import PermitFilter
+
+Topic = Literal[
+    "price",
+    "income",
+    "cause",
+    "forecast",
+    "advice",
+    "person",
+    "crime",
+    "school",
+    "population",
+    "weather",
+    "other_city",
+    "off_topic",
+]
+
+
+@dataclass(frozen=True)
+class Here:
+    """The point that came with the question: "here", "near me"."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A pair of coordinates written in the question, WGS 84 degrees."""
+
+    lat: float
+    lng: float
+
+
+@dataclass(frozen=True)
+class Address:
+    """A house number and a street, as written, with the ZIP that stood right behind it."""
+
+    text: str
+    zip: str | None = None
+
+
+Place = Here | Point | Address
+
+
+@dataclass(frozen=True)
+class Premise:
+    """A number that the question takes for granted; a percentage is negative where less is claimed."""
+
+    value: Decimal
+    unit: Literal["permits", "percent"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the caller knows when a question is read.
+
+    ``city_titles`` maps each register that may answer to its title ("Austin, Texas"); ``own_words`` maps
+    ``permit_type``, ``work_class`` and ``status`` to the words that a city itself uses there.
+    """
+
+    city_titles: Mapping[str, str] = field(default_factory=dict)
+    own_words: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    has_point: bool = False
+    """Whether a latitude and a longitude came with the question."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a question says. What it does not say is empty.
+
+    ``kind`` is None where nothing was understood that permits could answer. ``where`` and ``versus`` are the two
+    sides of a comparison, each complete. ``at_place`` tells "at 1417 Juniper Street" from "near" it. ``limit`` and
+    ``radius_m`` (metres) are as said, however large. ``negation`` is the first word, as written, that turns a clause
+    into its opposite; the clause is among the leftovers. ``leftovers`` are the words no rule understood, in order, and
+    ``corrections`` the misspelt words with what they were read as.
+    """
+
+    kind: Kind | None = None
+    where: PermitFilter = field(default_factory=PermitFilter)
+    versus: PermitFilter | None = None
+    measure: Measure = "permits"
+    group_by: GroupBy | None = None
+    order: Order | None = None
+    limit: int | None = None
+    place: Place | None = None
+    at_place: bool = False
+    radius_m: float | None = None
+    has_subject: bool = False
+    declined: Topic | None = None
+    premise: Premise | None = None
+    negation: str | None = None
+    leftovers: tuple[str, ...] = ()
+    corrections: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,200 @@
+"""From a question to a plan, a question back, or a plain no. Rules decide; nothing is guessed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.ask.grammar import Address, Context, Here, Point, Reading, read
+from app.ask.phrases import describe_plan, join_or
+from app.ask.plan import ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
+from app.ask.refusals import AMBIGUOUS_ADDRESS, DECLINES, NEGATED, PLACELESS, TOO_WIDE, UNCLEAR, UNKNOWN_ADDRESS
+from app.cities.city import find_city
+from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude
+from app.permits.places import find_address
+from app.permits.register import Register
+
+QUESTION_MAX = 2_000
+AT_PLACE_RADIUS_M = 50.0
+"""What "at" an address means: the lot, and the points that its own trades were given."""
+Outcome = Literal["answer", "decline", "ask_back"]
+
+
+class Question(BaseModel, frozen=True, extra="forbid"):
+    """What a caller asks, and from where. ``lat`` and ``lng`` are WGS 84 degrees and come together."""
+
+    question: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=QUESTION_MAX)]
+    lat: Latitude | None = None
+    lng: Longitude | None = None
+    radius_m: float | None = Field(default=None, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False)
+    city: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    local_only: bool = False
+    narrate: bool = True
+
+    @model_validator(mode="after")
+    def _lat_and_lng_come_together(self) -> Self:
+        if (self.lat is None) != (self.lng is None):
+            raise ValueError("lat and lng come together")
+        return self
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What became of a question. ``sentences`` say why where there is no plan, and what was adjusted where there is."""
+
+    outcome: Outcome
+    plan: Plan | None = None
+    place: Mapping[str, Any] | None = None
+    reading: Reading = field(default_factory=Reading)
+    sentences: tuple[str, ...] = ()
+    did_you_mean: tuple[str, ...] = ()
+
+    @property
+    def place_label(self) -> str | None:
+        """What the middle of the plan's area is called."""
+        return str(self.place["label"]) if self.place else None
+
+    def render(self) -> dict[str, Any]:
+        """Give what the ``plan`` event holds."""
+        return {
+            "plan": self.plan.model_dump(mode="json", exclude_defaults=True) if self.plan else None,
+            "reading": describe_plan(self.plan, self.place_label) if self.plan else None,
+            "planner": "rules",
+            "ignored_words": list(self.reading.leftovers),
+            "place": self.place,
+        }
+
+
+class AskBack(Exception):  # noqa: N818 - an answer, not a fault
+    """The question cannot be planned as it stands; says what is missing, and what may have been meant."""
+
+    def __init__(self, sentence: str, did_you_mean: tuple[str, ...] = ()) -> None:
+        self.sentence = sentence
+        self.did_you_mean = did_you_mean
+        super().__init__(sentence)
+
+
+async def plan_question(
+    session: AsyncSession, register: Register, asked: Question, *, today: date, city: str | None
+) -> Planned:
+    """Plan what to look up, by rules; an address is looked up in the register itself.
+
+    Raises :class:`NoSuchCity` for a city that is not loaded.
+    """
+    named = (asked.city or city or "").lower()
+    cities = register.choose_cities((named,) if named else ())
+    reading = read(asked.question, today=today, context=make_context(register, cities, asked))
+    if reading.declined:
+        titles = join_or([find_city(name).title for name in cities])
+        return Planned(
+            "decline", reading=reading, sentences=(DECLINES[reading.declined].format(cities=titles or "none"),)
+        )
+    try:
+        refuse_unclear(reading)
+        place, area = await find_area(session, reading, asked, cities)
+        plan = make_plan(reading, area, (named,) if named else ())
+    except AskBack as back:
+        return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
+    return Planned("answer", plan=plan, place=place, reading=reading, sentences=tuple(tell_adjustments(reading)))
+
+
+def make_context(register: Register, cities: tuple[str, ...], asked: Question) -> Context:
+    """Give the grammar what is known here."""
+    own = {
+        "permit_type": register.own_words("permit_type", cities),
+        "work_class": register.own_words("work_class", cities),
+        "status": register.own_words("status_current", cities),
+    }
+    titles = {name: find_city(name).title for name in cities}
+    return Context(city_titles=titles, own_words=own, has_point=asked.lat is not None)
+
+
+def refuse_unclear(reading: Reading) -> None:
+    """Raise :class:`AskBack` where what was understood is no question, or where a negation was not understood."""
+    if reading.kind is None or not reading.has_subject:
+        raise AskBack(UNCLEAR)
+    if reading.negation is not None:
+        raise AskBack(NEGATED.format(word=reading.negation))
+
+
+async def find_area(
+    session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, Area | None]:
+    """Find the circle that is meant, and what its middle is called; the text's place goes before the caller's point.
+
+    Raises :class:`AskBack` for a place that is missing, unknown or ambiguous, and for too wide a radius.
+    """
+    place = await find_origin(session, reading, asked, cities)
+    if place is None:
+        if reading.radius_m is not None or reading.order == "nearest":
+            raise AskBack(PLACELESS)
+        return None, None
+    default_m = AT_PLACE_RADIUS_M if reading.at_place else asked.radius_m or RADIUS_DEFAULT_M
+    radius_m = reading.radius_m or default_m
+    if radius_m > RADIUS_MAX_M:
+        raise AskBack(TOO_WIDE.format(radius_m=RADIUS_MAX_M))
+    area = Area(lat=place["lat"], lng=place["lng"], radius_m=radius_m)
+    return place | {"radius_m": radius_m}, area
+
+
+async def find_origin(
+    session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Find the point that is meant. Raises :class:`AskBack` for one that is missing or unknown."""
+    match reading.place:
+        case Address():
+            return await find_address_origin(session, reading.place.text, cities)
+        case Point():
+            label = f"{reading.place.lat:.10g}, {reading.place.lng:.10g}"
+            return {
+                "label": label,
+                "kind": "coordinates",
+                "lat": reading.place.lat,
+                "lng": reading.place.lng,
+                "quality": "given",
+            }
+        case Here() if asked.lat is None:
+            raise AskBack(PLACELESS)
+    says_zip_only = bool(reading.where.zip) and not isinstance(reading.place, Here)
+    if asked.lat is None or (says_zip_only and reading.radius_m is None and reading.order != "nearest"):
+        return None
+    return {"label": "the point sent", "kind": "point", "lat": asked.lat, "lng": asked.lng, "quality": "given"}
+
+
+async def find_address_origin(session: AsyncSession, text: str, cities: tuple[str, ...]) -> dict[str, Any]:
+    """Find an address in the register. Raises :class:`AskBack` with candidates where it is not one place there."""
+    found = await find_address(session, text, cities)
+    if found.place is None:
+        sentence = AMBIGUOUS_ADDRESS if found.is_ambiguous else UNKNOWN_ADDRESS
+        raise AskBack(sentence.format(address=text), found.candidates)
+    place = found.place
+    return {"label": place.label, "kind": "address", "lat": place.lat, "lng": place.lng, "quality": place.quality}
+
+
+def make_plan(reading: Reading, area: Area | None, city: tuple[str, ...]) -> Plan:
+    """Put the parts of a reading together, bounded."""
+    shared = {"area": area, "city": reading.where.city or city}
+    order: Order | None = reading.order or ("nearest" if area else "newest")
+    return Plan(
+        kind=reading.kind or "count",
+        where=Where.model_validate(reading.where.model_dump() | shared),
+        versus=Where.model_validate(reading.versus.model_dump() | shared) if reading.versus else None,
+        measure="value_usd" if reading.kind == "sum" else reading.measure,
+        group_by=reading.group_by if reading.kind == "top" else None,
+        order=order if reading.kind == "list" else None,
+        limit=min(reading.limit or ROWS_DEFAULT, ROWS_MAX),
+    )
+
+
+def tell_adjustments(reading: Reading) -> list[str]:
+    """Say what of the question was left out, read as something else, or cut."""
+    told = []
+    if reading.leftovers:
+        told.append(f"Not understood and left out: {', '.join(reading.leftovers)}.")
+    told += [f'"{written}" was read as {meant}.' for written, meant in reading.corrections]
+    if (reading.limit or 0) > ROWS_MAX:
+        told.append(f"A list here ends at {ROWS_MAX}; the link under the facts gives all.")
+    return told

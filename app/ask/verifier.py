@@ -1,0 +1,147 @@
+"""Which of a model's sentences the facts support. A sentence passes whole, or is dropped.
+
+A model may choose the words between, and nothing else. Per sentence: every number and every word that carries meaning
+has to come from one fact, all that the fact says has to be there, and each number has to keep a neighbour. Words of the
+scope that all facts share may be left out by a sentence that points back to it ("these", "those"). Several ranked
+groups or years may be told in one sentence, each name with its own figure.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.ask.facts import Facts
+
+NEUTRAL = frozenset(
+    "a an the of in on at to for by from with within and which that there it its is are was were be been has have had "
+    "this total number permit permits found recorded register registered according city they as".split()
+)
+"""Words that claim nothing by themselves. "no", "not", "than", "more" and all words of change are not among them."""
+POINTERS = frozenset({"these", "those", "them", "they", "such"})
+TOKEN = re.compile(r"\$?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[%$]|(?<!\d)-(?=[$\d])")
+SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+SENTENCE_MAX = 600
+LIST_MARK = re.compile(r"^(?:[-*•]|\(?\d{1,2}[.)])(?:\s+|$)")
+MARKUP = re.compile(r"[*_`#>|\\]|https?:|<[^>]*>|\[[^\]]*\]\(")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A sentence that passed, and the facts that it tells."""
+
+    text: str
+    fact_ids: tuple[str, ...]
+
+
+class Verifier:
+    """Checks sentences against the facts of one answer."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = [(fact, tokenize(fact.sentence)) for fact in facts.items]
+        self.scope = frozenset(content(tokenize(facts.scope)))
+        self.labelled = [(fact, content(tokenize(fact.label or ""))) for fact in facts.items if fact.label]
+
+    def check(self, sentence: str) -> Verified | None:
+        """Give the sentence with the facts that support it, or None."""
+        text = " ".join(sentence.split())
+        if not text or len(text) > SENTENCE_MAX or MARKUP.search(text) or text[-1] not in ".!":
+            return None
+        tokens = tokenize(text)
+        for fact, said in self.facts:
+            if self._tells(tokens, said):
+                return Verified(text, (fact.id,))
+        ranked = self._match_ranking(tokens)
+        return Verified(text, ranked) if ranked else None
+
+    def _tells(self, tokens: list[str], said: list[str]) -> bool:
+        """Tell whether a sentence says what a fact says, no more and no less."""
+        claimed, supported = content(tokens), content(said)
+        points_back = not POINTERS.isdisjoint(tokens)
+        if not any(is_number(token) or token == "no" for token in claimed):  # noqa: S105 - a word of a sentence
+            return False
+        if set(claimed) - set(supported) - (POINTERS if points_back else set()):
+            return False
+        left_out = set(supported) - set(claimed) - POINTERS
+        if left_out and not (points_back and left_out <= self.scope):
+            return False
+        kept = [token for token in said if token not in left_out]
+        return keeps_neighbours(tokens, said, kept) and keeps_order(claimed, supported)
+
+    def _match_ranking(self, tokens: list[str]) -> tuple[str, ...]:
+        """Give the facts of leading groups that a sentence lists in order, each name beside its own figure."""
+        claimed = [token for token in content(tokens) if token not in POINTERS]
+        ids: list[str] = []
+        for fact, label in self.labelled:
+            figure = content(tokenize(f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"))
+            length = len(label) + len(figure)
+            if claimed[:length] not in (label + figure, figure + label):
+                break
+            ids.append(fact.id)
+            claimed = claimed[length:]
+        return tuple(ids) if len(ids) > 1 and not claimed else ()
+
+
+def tokenize(text: str) -> list[str]:
+    """Cut a text into words and numbers, lower case, plurals as singulars, thousands without commas."""
+    return [normalize(match.group()) for match in TOKEN.finditer(text.lower().replace("’", "'"))]
+
+
+def normalize(token: str) -> str:
+    """Give a number without its commas and needless zeros, and a word without its plural."""
+    if token[-1].isdigit():
+        number = token.replace(",", "")
+        return number.rstrip("0").rstrip(".") if "." in number else number
+    return token[:-1] if len(token) > 3 and token.endswith("s") and not token.endswith("ss") else token
+
+
+def content(tokens: Sequence[str]) -> list[str]:
+    """Give the tokens that carry meaning, in order."""
+    return [token for token in tokens if token not in NEUTRAL]
+
+
+def is_number(token: str) -> bool:
+    """Tell whether a token is a number, an amount included."""
+    return token.lstrip("$")[:1].isdigit()
+
+
+def keeps_neighbours(tokens: list[str], said: list[str], kept: list[str]) -> bool:
+    """Tell whether each number stands beside a word that it stands beside in the fact, and as often as there.
+
+    ``kept`` is the fact without the words that the sentence leaves out.
+    """
+    pairs = {*neighbours(said), *neighbours(kept)}
+    for place, token in enumerate(tokens):
+        if is_number(token) and not pairs & {(token, neighbour) for neighbour in around(tokens, place)}:
+            return False
+    numbers = sorted(filter(is_number, tokens))
+    return all(numbers.count(number) <= said.count(number) for number in numbers)
+
+
+def neighbours(tokens: list[str]) -> Iterator[tuple[str, str]]:
+    """Give each number with each token beside it."""
+    for place, token in enumerate(tokens):
+        if is_number(token):
+            yield from ((token, neighbour) for neighbour in around(tokens, place))
+
+
+def around(tokens: list[str], place: int) -> Iterator[str]:
+    """Give the tokens before and after a place, marked by their side."""
+    if place:
+        yield f"{tokens[place - 1]} _"
+    if place + 1 < len(tokens):
+        yield f"_ {tokens[place + 1]}"
+
+
+def keeps_order(claimed: list[str], supported: list[str]) -> bool:
+    """Tell whether a sentence that compares keeps the fact's order: "A exceeds B" is not "B exceeds A"."""
+    if "exceed" not in supported:
+        return True
+    rest = iter(supported)
+    return all(token in rest for token in claimed if token not in POINTERS)
+
+
+def split_sentences(text: str) -> tuple[list[str], str]:
+    """Cut off the sentences that are complete, for more may follow; give them without list marks, and the rest."""
+    found = list(SENTENCE.finditer(text))
+    sentences = [LIST_MARK.sub("", match.group().strip()) for match in found]
+    return [sentence for sentence in sentences if sentence], text[found[-1].end() if found else 0 :].lstrip()

@@ -1,0 +1,75 @@
+"""Shows what the service would do: ``settings`` lists every setting, ``prompt "QUESTION"`` what a model is given.
+
+``python -m scripts.explain prompt "how many solar permits in 2015?" [--lat 30.27 --lng -97.74]`` prints the bytes of
+the system prompt and of the user turn, as the first backend's context allows. Nothing is sent anywhere.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from app.ask.answer import Resources, make_prompt, prepare
+from app.ask.planner import Question
+from app.backends.router import build_router
+from app.database import make_engine
+from app.errors import UndervoltError
+from app.permits.register import RegisterCache
+from app.settings import OWN_NAMES, PREFIX, Settings, read_settings
+
+DEFAULT_CONTEXT = 4096
+
+
+def main() -> int:
+    """Run the command line; 0 where something was shown."""
+    parser = argparse.ArgumentParser(
+        prog="explain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("settings", help="every setting with its default")
+    prompt = commands.add_parser("prompt", help="the bytes that a model is given for a question")
+    prompt.add_argument("question")
+    prompt.add_argument("--lat", type=float)
+    prompt.add_argument("--lng", type=float)
+    arguments = parser.parse_args()
+    if arguments.command == "settings":
+        print("\n".join(list_settings()))
+        return 0
+    try:
+        asked = Question(question=arguments.question, lat=arguments.lat, lng=arguments.lng)
+        return asyncio.run(explain_prompt(read_settings(os.environ), asked))
+    except (UndervoltError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def list_settings() -> list[str]:
+    """Describe each setting on a line: its variable, what it says, and its default."""
+    fields = {name: field for name, field in Settings.model_fields.items() if name in OWN_NAMES}
+    lines = [
+        f"{PREFIX}{name.upper()}: {field.description} (default: {'unset' if field.default is None else field.default})"
+        for name, field in sorted(fields.items())
+    ]
+    return [*lines, f"OLLAMA_HOST: {Settings.model_fields['ollama_host'].description}"]
+
+
+async def explain_prompt(settings: Settings, asked: Question) -> int:
+    """Print the prompt of a question, or why there is none."""
+    engine = make_engine(settings)
+    router = build_router(settings)
+    prepared = await prepare(Resources(engine, RegisterCache(), router, settings), asked)
+    await router.aclose()
+    await engine.dispose()
+    if prepared.facts is None:
+        print(f"No model is asked: {prepared.planned.outcome}. {' '.join(prepared.planned.sentences)}", file=sys.stderr)
+        return 1
+    prompt = make_prompt(prepared, prepared.facts, router.context_tokens(local_only=False) or DEFAULT_CONTEXT)
+    if prompt is None:
+        print("No model is asked: its context has no room for a fact.", file=sys.stderr)
+        return 1
+    print(f"--- system\n{prompt.system}\n--- user\n{prompt.user}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
