@@ -299,7 +299,8 @@ def name_sides(plan: Plan) -> tuple[str, str]:
     named = [describe_kind(side) for side in (plan.where, versus)]
     if named[0] == named[1]:
         named = [
-            f"permits {describe_days('issued', side.issued_from, side.issued_to)}" for side in (plan.where, versus)
+            f"{describe_kind(side)} {describe_days('issued', side.issued_from, side.issued_to)}".strip()
+            for side in (plan.where, versus)
         ]
     if named[0] == named[1]:
         named = [describe_where(side) for side in (plan.where, versus)]

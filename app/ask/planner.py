@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.ask.facts import find_rows
 from app.ask.grammar import Address, Context, Here, Point, Reading, read
 from app.ask.phrases import describe_plan, join_or
 from app.ask.plan import ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
@@ -20,6 +21,8 @@ from app.permits.register import Register
 QUESTION_MAX = 2_000
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""
+WIDER_M = (2_000.0, float(RADIUS_MAX_M))
+"""Where "the three nearest" are not within the default radius."""
 Outcome = Literal["answer", "decline", "ask_back"]
 
 
@@ -96,8 +99,12 @@ async def plan_question(
         refuse_unclear(reading)
         place, area = await find_area(session, reading, asked, cities)
         plan = make_plan(reading, area, (named,) if named else ())
+        if area and plan.order == "nearest" and not (reading.radius_m or asked.radius_m or reading.at_place):
+            plan = await widen(session, register, plan, area)
     except AskBack as back:
         return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
+    if place and plan.where.area:
+        place |= {"radius_m": plan.where.area.radius_m}
     return Planned("answer", plan=plan, place=place, reading=reading, sentences=tuple(tell_adjustments(reading)))
 
 
@@ -136,8 +143,18 @@ async def find_area(
     radius_m = reading.radius_m or default_m
     if radius_m > RADIUS_MAX_M:
         raise AskBack(TOO_WIDE.format(radius_m=RADIUS_MAX_M))
-    area = Area(lat=place["lat"], lng=place["lng"], radius_m=radius_m)
-    return place | {"radius_m": radius_m}, area
+    return place, Area(lat=place["lat"], lng=place["lng"], radius_m=radius_m)
+
+
+async def widen(session: AsyncSession, register: Register, plan: Plan, area: Area) -> Plan:
+    """Widen the circle of a list whose radius nobody said, until it holds as many permits as were asked for."""
+    for radius_m in (RADIUS_DEFAULT_M, *WIDER_M):
+        wider = area.model_copy(update={"radius_m": radius_m})
+        where = plan.where.model_copy(update={"area": wider})
+        plan = plan.model_copy(update={"where": where})
+        if len(await find_rows(session, register, plan)) >= plan.limit:
+            break
+    return plan
 
 
 async def find_origin(

@@ -29,7 +29,7 @@ async def near(
         collection["numberMatched"] = page.number_matched
     if page.ended_early:
         collection["ended"] = f"near pages end after {PAGED_MAX:,} permits; narrow radius_m or the filters for the rest"
-    return respond(collection)
+    return respond(request, collection)
 
 
 @router.get("", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})
@@ -38,7 +38,7 @@ async def list_permits(
 ) -> Response:
     """Permits by their attributes, newest or largest first, with or without a usable point."""
     page = await find_listed(session, register, query)
-    return respond(render_collection(request, register, query, page.rows, page.cursor))
+    return respond(request, render_collection(request, register, query, page.rows, page.cursor))
 
 
 @router.get("/{city}/{source_id:path}", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})
@@ -56,7 +56,7 @@ async def permit(
     feature["properties"]["reported_location"] = render_point(row.reported_lng, row.reported_lat)
     feature["as_of"] = register.as_of((city,))
     feature["links"] = [{"rel": "self", "href": href(request, permit_path(city, source_id))}]
-    return respond(feature)
+    return respond(request, feature)
 
 
 def render_collection(
@@ -99,8 +99,10 @@ def href(request: Request, path: str, parameters: list[tuple[str, str]] | None =
     return base.rstrip("/") + path + query
 
 
-def respond(document: Json) -> Response:
+def respond(request: Request, document: Json) -> Response:
     """Send a GeoJSON document, its next page in the ``Link`` header too."""
     following = next((link["href"] for link in document["links"] if link["rel"] == "next"), None)
-    headers = {"Link": f'<{following}>; rel="next"'} if following else None
+    headers = {"Cache-Control": request.app.state.settings.cache_control}
+    if following:
+        headers["Link"] = f'<{following}>; rel="next"'
     return Response(orjson.dumps(document), media_type=GEOJSON, headers=headers)

@@ -218,6 +218,14 @@ async def test_what_permits_cannot_say_is_declined_with_what_they_can(question: 
     assert len(document["answer"]["sentences"]) == 1
 
 
+async def test_the_nearest_are_found_beyond_the_default_radius(client: httpx.AsyncClient) -> None:
+    document = await ask(client, "what are the 2 nearest pool permits", **HERE)
+    assert document["plan"]["place"]["radius_m"] == 10_000
+    assert [fact["rows"] for fact in document["facts"]["facts"]][1:] == ["/permits/austin/p0"]
+    bounded = await ask(client, "what are the 2 nearest pool permits within 700 m", **HERE)
+    assert bounded["facts"]["facts"][0]["value"] == 0
+
+
 async def test_words_that_were_left_out_are_said_first(client: httpx.AsyncClient) -> None:
     document = await ask(client, "how many solar permits in Hyde Park")
     assert document["plan"]["ignored_words"] == ["Hyde", "Park"] or document["plan"]["ignored_words"] == [
