@@ -1,0 +1,226 @@
+"""What a city file may say, and how it is read: the source's columns, its words, its box. A city file holds no code.
+
+Whether its maps end in words that the register knows is not checked here: those words stand in ``app.permits.words``.
+"""
+
+import re
+import tomllib
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
+from pydantic import model_validator as model_check
+
+from app.errors import MisconfiguredError, NoSuchCity
+
+CITIES = Path(__file__).parent
+
+PermitField = Literal[
+    "permit_number",
+    "permit_type",
+    "permit_type_mapped",
+    "permit_class",
+    "permit_class_mapped",
+    "work_class",
+    "status_current",
+    "applied_date",
+    "issued_date",
+    "completed_date",
+    "expires_date",
+    "status_date",
+    "description",
+    "est_project_cost_usd",
+    "housing_units",
+    "total_sqft",
+    "original_address1",
+    "original_zip",
+    "council_district",
+    "jurisdiction",
+    "parcel_id",
+    "contractor_company_name",
+    "contractor_trade",
+    "master_permit_number",
+    "project_id",
+    "link",
+]
+MappedField = Literal["permit_type", "permit_class", "status_current"]
+UsableQuality = Literal["rooftop", "interpolated", "approximate", "multipoint", "unstated"]
+
+
+def _compile(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+def _as_column(value: object) -> object:
+    return {"columns": value} if isinstance(value, str | list) else value
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Pattern = Annotated[str, AfterValidator(_compile)]
+Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+
+
+class Strict(BaseModel, frozen=True, extra="forbid"):
+    """The base of all parts: a name that means nothing is an error, not a comment."""
+
+
+class Box(Strict, frozen=True):
+    """The city with a margin, WGS 84 degrees. A point outside it is a geocoder's mistake."""
+
+    west: float = Field(ge=-180, le=180)
+    south: float = Field(ge=-90, le=90)
+    east: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-90, le=90)
+
+    @model_check(mode="after")
+    def _is_a_box(self) -> Self:
+        if self.west >= self.east or self.south >= self.north:
+            raise ValueError("west must be less than east, and south less than north")
+        return self
+
+
+class Point(Strict, frozen=True):
+    """WGS 84 degrees."""
+
+    lat: float = Field(ge=-90, le=90)
+    lng: float = Field(ge=-180, le=180)
+
+
+class Taken(Strict, frozen=True):
+    """Where a field comes from: the first of ``columns`` that is filled.
+
+    ``take`` is a regular expression that the whole value has to match, whose first group that took part is the field; a
+    value that does not match gives no field. ``only_with_point`` keeps what a geocoder said of a place only where its
+    point is usable. ``at_least`` and ``at_most`` bound a number; beyond them it is no number that a source means.
+    """
+
+    columns: Columns
+    take: Pattern | None = None
+    only_with_point: bool = False
+    at_least: float = 0
+    at_most: float | None = None
+
+
+class WordMap(Strict, frozen=True):
+    """A city's own words to closed ones.
+
+    ``words`` in any case; an empty closed word says: known, and none of them fits. ``prefixes`` are tried where no word
+    is equal, in the file's order.
+    """
+
+    words: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
+
+
+class Places(Strict, frozen=True):
+    """Which columns hold a point, and how good the source says it is."""
+
+    lat: Columns
+    lng: Columns
+    accuracy: str | None = None
+    qualities: dict[str, UsableQuality] = {}
+
+
+class Form(Strict, frozen=True):
+    """One shape in which the city's records come, told by the columns that it ``needs``.
+
+    ``titles`` are other spellings of a column's name. ``source_id`` joined by blanks is the permit's key, ``shape``
+    what each key looks like. ``row_id`` and ``updated`` are the portal's own row id and instant, where it has them. A
+    field that ``columns`` leave out is one that this form does not tell: what another form told of it stays. Every
+    column that is not named is never read. ``witness`` is a column of closed words: a record in which one of them
+    stands beside it, and none in it, has its columns shifted. ``rejects_keep`` are the columns that a rejected record
+    may keep.
+    """
+
+    name: str
+    needs: tuple[str, ...] = Field(min_length=1)
+    titles: dict[str, str] = {}
+    source_id: Columns
+    shape: Pattern = r".+"
+    row_id: str | None = None
+    updated: str | None = None
+    date_forms: tuple[str, ...] = Field(min_length=1)
+    columns: dict[PermitField, Annotated[Taken, BeforeValidator(_as_column)]]
+    place: Places | None = None
+    witness: str | None = None
+    unescape: dict[str, str] = {}
+    rejects_keep: tuple[str, ...] = ()
+
+    @property
+    def read_columns(self) -> frozenset[str]:
+        """Every column that is read; all others are dropped by the reader."""
+        named = [column for taken in self.columns.values() for column in taken.columns]
+        place = [*self.place.lat, *self.place.lng, self.place.accuracy] if self.place else []
+        return frozenset(filter(None, [*named, *self.source_id, *place, self.row_id, self.updated]))
+
+    @model_check(mode="after")
+    def _keeps_only_what_is_read(self) -> Self:
+        if stray := sorted({*self.rejects_keep, *filter(None, [self.witness])} - self.read_columns):
+            raise ValueError(f"{stray[0]} is not among the columns that are read")
+        return self
+
+
+class City(Strict, frozen=True):
+    """One city file."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    title: str
+    time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z_-]+)+$|^UTC$")]
+    synthetic: bool = False
+    box: Box
+    default_points: tuple[Point, ...] = ()
+    maps: dict[MappedField, WordMap] = {}
+    forms: tuple[Form, ...] = Field(min_length=1)
+
+    def choose_form(self, columns: Collection[str]) -> Form | None:
+        """Give the first form whose needed columns are all there, under its own names or other titles."""
+        for form in self.forms:
+            if set(form.needs) <= {form.titles.get(column, column) for column in columns}:
+                return form
+        return None
+
+
+def list_cities() -> list[str]:
+    """Name the cities that have a file."""
+    return sorted(path.stem for path in CITIES.glob("*.toml"))
+
+
+@cache
+def find_city(name: str) -> City:
+    """Read the file of a city that is shipped. Raises :class:`NoSuchCity` where there is none."""
+    if name not in list_cities():
+        raise NoSuchCity(f"no city file is called {name!r}; there are: {', '.join(list_cities())}")
+    return read_city(CITIES / f"{name}.toml")
+
+
+def read_city(path: Path) -> City:
+    """Read a city file.
+
+    Raises :class:`MisconfiguredError` with a sentence that names the file, the place in it and the fault.
+    """
+    try:
+        city = City.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError):
+        raise MisconfiguredError(f"{path.name}: cannot be read") from None
+    except tomllib.TOMLDecodeError as error:
+        raise MisconfiguredError(f"{path.name}: {error}") from None
+    except ValidationError as error:
+        raise MisconfiguredError(f"{path.name}: {_name_first_fault(error)}") from None
+    if city.name != path.stem:
+        raise MisconfiguredError(f"{path.name}: name must be {path.stem!r}, as the file is called")
+    return city
+
+
+def _name_first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,246 @@
+"""What a permit is about is told by its own words, and look-alikes are not taken for it."""
+
+import pytest
+
+from app.ingest.categories import Subject, categorize
+from app.ingest.category_rules import RULES
+from app.ingest.solar import find_solar_kw
+from app.permits.words import Category, PermitTypeMapped
+
+B, E, M, P = (
+    PermitTypeMapped.BUILDING,
+    PermitTypeMapped.ELECTRICAL,
+    PermitTypeMapped.MECHANICAL,
+    PermitTypeMapped.PLUMBING,
+)
+NEITHER = PermitTypeMapped.OTHER
+
+
+def about(
+    text: str, permit_type: PermitTypeMapped | None = None, permit_class: str = "", work_class: str = ""
+) -> set[str]:
+    """Name the categories of a permit."""
+    return {str(category) for category in categorize(Subject(text, permit_type, permit_class, work_class))}
+
+
+@pytest.mark.parametrize(
+    ("text", "permit_type", "category"),
+    [
+        ("Install 8 kW roof mounted solar PV system", E, "solar"),
+        ("New photovoltaic array on carport", B, "solar"),
+        ("add PV modules to existing house", E, "solar"),
+        ("Install energy storage system, 13.5 kWh", E, "battery"),
+        ("2 Powerwall 3 units", E, "battery"),
+        ("replace flooded lead acid batteries in UPS room", E, "battery"),
+        ("solar system with battery back-up", E, "battery"),
+        ("Install EVSE in garage", E, "ev_charger"),
+        ("50 amp outlet for electric car", E, "ev_charger"),
+        ("car charger only to residence", E, "ev_charger"),
+        ("install level 2 charger", E, "ev_charger"),
+        ("Upgrade electrical service to 200 amps", E, "panel_upgrade"),
+        ("replace main electrical panel", E, "panel_upgrade"),
+        ("Res Service Change", E, "panel_upgrade"),
+        ("install standby generator with transfer switch", E, "generator"),
+        ("run gas line to generator only", P, "generator"),
+        ("Replace existing standby generator, 18 kW", E, "generator"),
+        ("change out hvac to existing residence only", M, "hvac"),
+        ("Replacement of complete existing central heat and air system", M, "hvac"),
+        ("install mini-split", M, "hvac"),
+        ("Add AC to residence", E, "hvac"),
+        ("Change out water heater", P, "water_heater"),
+        ("Solar Water Heater", P, "water_heater"),
+        ("Inground swimming pool & spa", B, "pool"),
+        ("Hot Tub", E, "pool"),
+        ("resurface existing pool", B, "pool"),
+        ("Total demo of house. Circa 1941", B, "demolition"),
+        ("Demolish rear garage", B, "demolition"),
+        ("New 2-story single-family residence, attached garage", B, "new_construction"),
+        ("1 Stry Frm Res W/Brk Ven & Att Gar", B, "new_construction"),
+        ("New residence. Service only. ETJ", E, "new_construction"),
+        ("Addn To Exist Res To Create Bedroom", B, "addition"),
+        ("Interior remodel to existing office", B, "remodel"),
+        ("convert garage to bedroom", B, "remodel"),
+        ("New secondary apartment at rear", B, "adu"),
+        ("Accessory dwelling unit above garage", B, "adu"),
+        ("Non-structural re-roof to existing building", B, "roof"),
+        ("replace roof shingles", B, "roof"),
+        ("Foundation repair on existing house", B, "foundation"),
+        ("level existing house", B, "foundation"),
+        ("Addition of an uncovered wood deck", B, "deck"),
+        ("patio cover for existing yard", B, "deck"),
+        ("install new irrigation system", P, "irrigation"),
+        ("Tenant Finish-Out to create restaurant", B, "finish_out"),
+    ],
+)
+def test_words_tell_the_category(text: str, permit_type: PermitTypeMapped, category: str) -> None:
+    assert category in about(text, permit_type)
+
+
+@pytest.mark.parametrize(
+    ("text", "permit_type", "category"),
+    [
+        ("Install solar screens on 5 windows", B, "solar"),
+        ("Solar Water Heater Residence", P, "solar"),
+        ("Install electrical for solar water heater", E, "solar"),
+        ("Add solarium to residence", B, "solar"),
+        ("new driveway gate, solar powered gate", B, "solar"),
+        ("remove existing solar panels", B, "solar"),
+        ("accessory shade structure, no solar", B, "solar"),
+        ("install smoke detectors with battery backup", B, "battery"),
+        ("Install battery CO smoke detectors", B, "battery"),
+        ("remodel center for battered women", B, "battery"),
+        ("relocate battery charger", E, "battery"),
+        ("flywheel UPS, no batteries are involved", E, "battery"),
+        ("relocate battery charger", E, "ev_charger"),
+        ("replace evap coil", M, "ev_charger"),
+        ("special event, forklift charging", E, "ev_charger"),
+        ("install eight solar panels", E, "panel_upgrade"),
+        ("new fire alarm panel", E, "panel_upgrade"),
+        ("upgrade water service", P, "panel_upgrade"),
+        ("new electric service to new residence", E, "panel_upgrade"),
+        ("temporary meter loop", E, "panel_upgrade"),
+        ("Rooftop antenna and equipment (No Generator)", E, "generator"),
+        ("conduits for future generator", E, "generator"),
+        ("steam generator for shower", P, "generator"),
+        ("replace water heater", M, "hvac"),
+        ("gas line to pool heater", P, "hvac"),
+        ("lot of 2 ac", B, "hvac"),
+        ("new neighborhood sign", B, "hvac"),
+        ("water heater closet door", B, "water_heater"),
+        ("carpool lane striping", B, "pool"),
+        ("remodel pool hall", B, "pool"),
+        ("new pool house", B, "pool"),
+        ("day spa finish out", B, "pool"),
+        ("nail spa", B, "pool"),
+        ("deck around existing pool", B, "pool"),
+        ("demo existing swimming pool", B, "pool"),
+        ("amenity deck (NO POOL)", B, "pool"),
+        ("Whirlpool tub", P, "pool"),
+        ("create work space", B, "pool"),
+        ("cooking demonstration kitchen", B, "demolition"),
+        ("finish out product demo area", B, "demolition"),
+        ("demo existing driveway", B, "demolition"),
+        ("partial demo, described for all trades", P, "demolition"),
+        ("Install solar to new SF residence only", E, "new_construction"),
+        ("install new electric service to existing residence", E, "new_construction"),
+        ("new door in existing house", B, "new_construction"),
+        ("additional outlets", E, "addition"),
+        ("in addition, replace fixtures", B, "addition"),
+        ("replace alternator", E, "remodel"),
+        ("convert overhead service to underground", E, "remodel"),
+        ("secondary school remodel", B, "adu"),
+        ("existing rooftop unit", B, "roof"),
+        ("roof mounted solar", B, "roof"),
+        ("waterproofing of wall", B, "roof"),
+        ("Tunnel under foundation to repair drains", P, "foundation"),
+        ("finish out hotel level 3", B, "foundation"),
+        ("parking deck", B, "deck"),
+        ("enclose existing patio", B, "deck"),
+        ("cap existing irrigation", P, "irrigation"),
+        ("fire sprinkler system", P, "irrigation"),
+        ("remodel tenant space", B, "finish_out"),
+    ],
+)
+def test_look_alikes_are_not_taken_for_it(text: str, permit_type: PermitTypeMapped, category: str) -> None:
+    assert category not in about(text, permit_type)
+
+
+def test_a_permit_may_have_several_categories_in_one_order() -> None:
+    text = "Install 5 kW solar, energy storage system and EV charger; upgrade electrical service"
+    found = categorize(Subject(text, E, "Residential", "Remodel"))
+    assert found == (Category.SOLAR, Category.BATTERY, Category.EV_CHARGER, Category.PANEL_UPGRADE)
+
+
+def test_a_permit_of_no_category_has_none() -> None:
+    assert about("Replace water service line", P) == set()
+
+
+@pytest.mark.parametrize(
+    ("permit_type", "permit_class", "work_class", "category"),
+    [
+        (B, "R- 101 Single Family Houses", "New", "new_construction"),
+        (M, "R- 101 Single Family Houses", "New", "hvac"),
+        (B, "R- 102 Secondary Apartment", "New", "adu"),
+        (B, "R- 645 Demolition One Family Homes", "Demolition", "demolition"),
+        (B, "C-1001 Commercial Finish Out", "Remodel", "finish_out"),
+        (B, "C-1000 Commercial Remodel", "Remodel", "remodel"),
+        (B, "R- 434 Addition & Alterations", "Addition", "addition"),
+        (P, "Residential", "Irrigation", "irrigation"),
+        (E, "Residential", "Upgrade", "panel_upgrade"),
+        (M, "Residential", "Change Out", "hvac"),
+    ],
+)
+def test_class_and_type_tell_where_the_description_is_silent(
+    permit_type: PermitTypeMapped, permit_class: str, work_class: str, category: str
+) -> None:
+    assert category in about("", permit_type, permit_class, work_class)
+
+
+def test_a_trades_new_work_for_a_new_house_is_new_construction() -> None:
+    assert "new_construction" in about("New electric service to new SF residence only", E, "Residential", "New")
+
+
+def test_a_sign_is_about_nothing_that_stands_on_it() -> None:
+    assert about("Wall sign for POOLS & SOLAR", E, "Sign Permit", "Wall") == {"sign"}
+
+
+def test_a_driveway_is_not_about_the_house_behind_it() -> None:
+    text = "Construct new driveway approach. New 2-story single-family residence, covered porch"
+    assert about(text, PermitTypeMapped.DRIVEWAY_AND_SIDEWALK) == {"driveway"}
+
+
+def test_the_porch_of_a_new_house_is_no_deck_permit() -> None:
+    text = "New 2-story single-family residence, covered porch and patio"
+    assert about(text, B, "R- 101 Single Family Houses", "New") == {"new_construction"}
+
+
+def test_a_pools_concrete_decking_is_no_deck() -> None:
+    assert about("New pool and concrete decking", B) == {"pool"}
+
+
+def test_a_machine_in_a_buildings_class_is_no_new_building() -> None:
+    found = about("New Generator System", B, "C- 328 Commercial Other Nonresident Bldg", "New")
+    assert found == {"generator"}
+
+
+def test_an_addition_filed_as_new_is_an_addition() -> None:
+    found = about("Addn To Exist Bldg To Be Used As Bays", B, "C- 328 Commercial Other Nonresident Bldg", "New")
+    assert found == {"addition"}
+
+
+def test_a_deck_filed_as_an_addition_adds_no_floor_area() -> None:
+    assert about("new wood deck", B, "R- 434 Addition & Alterations", "Addition") == {"deck"}
+
+
+def test_every_rule_is_of_a_category_of_its_own() -> None:
+    told_by_words = [rule.category for rule in RULES]
+    assert len(set(told_by_words)) == len(told_by_words)
+    assert set(Category) - set(told_by_words) == {Category.SIGN, Category.DRIVEWAY}
+
+
+@pytest.mark.parametrize(
+    ("text", "kilowatts"),
+    [
+        ("Install 7.6 KW roof mounted solar", 7.6),
+        ("Install new 6.24KW solar system", 6.24),
+        ("22.695 kW roof mounted solar + 2 Powerwall 3 batteries", 22.695),
+        ("5,200 watt solar array", 5.2),
+        ("1,250 kW solar farm", 1250.0),
+        ("Commercial rooftop solar installation 770.18 kw DC", 770.18),
+        ("Solar installation (8.72 kW DC) with 20 kWh battery backup", 8.72),
+        ("7.92 KW DC solar PV with 18 - 440W PV modules", 7.92),
+        ("solar, 18 x 440 W modules", 7.92),
+        ("Install 32 - 260watt DC solar modules", 8.32),
+        ("24 panels at 400W, solar", 9.6),
+        ("3.92 kilowatts of solar panels", 3.92),
+        ("13.5 kW energy storage system and 7.65 kw rooftop solar system", 7.65),
+        ("add 2.3 kW solar to existing 4.5 kW system", 2.3),
+        ("Install solar system", None),
+        ("solar with 10 kWh battery", None),
+        ("11.5kw Tesla PW3 to existing 4.07kw solar system", None),
+        ("PV meter for existing 30KW Photo Voltaic System", None),
+        ("200 amp service, 24 solar panels", None),
+    ],
+)
+def test_the_size_of_a_solar_system_is_read_with_its_unit(text: str, kilowatts: float | None) -> None:
+    assert find_solar_kw(text) == kilowatts
