@@ -1,0 +1,32 @@
+# `make run` and `make test` are all a newcomer needs. Everything lands in .venv and .undervolt of this checkout.
+# ARGS go to pytest or the bench: make test ARGS='-k near'. Settings are environment variables: UNDERVOLT_PORT=8001 make run
+NEWCOMER = python=$$(sh scripts/find_python.sh) && exec "$$python" -m scripts.newcomer
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml
+
+.PHONY: run test test-system check bench stop clean lock
+
+run:  ## make everything ready and serve on http://127.0.0.1:8000
+	@$(NEWCOMER) run
+
+test:  ## make everything ready and run the tests
+	@$(NEWCOMER) test $(ARGS)
+
+test-system:  ## the tests that start real servers and models; minutes
+	@$(NEWCOMER) test-system $(ARGS)
+
+check:  ## format, lint, types, and who imports whom
+	@$(NEWCOMER) check
+
+bench:  ## how fast near is, and its bare SQL
+	@$(NEWCOMER) bench $(ARGS)
+
+stop:  ## end the service and its private database
+	@$(NEWCOMER) stop
+
+clean:  ## remove what was made here, the private database included
+	@$(NEWCOMER) clean
+
+lock:  ## resolve the requirements anew (needs uv)
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) --extra embedded -c requirements.txt -o requirements-embedded.txt

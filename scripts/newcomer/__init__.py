@@ -1,0 +1,1 @@
+"""From a fresh clone to a running service: what `make` calls, on the standard library alone."""
