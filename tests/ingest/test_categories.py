@@ -38,38 +38,38 @@ def about(
         ("car charger only to residence", E, "ev_charger"),
         ("install level 2 charger", E, "ev_charger"),
         ("Upgrade electrical service to 200 amps", E, "panel_upgrade"),
-        ("replace main electrical panel", E, "panel_upgrade"),
-        ("Res Service Change", E, "panel_upgrade"),
+        ("replace main electrical panel of bungalow", E, "panel_upgrade"),
+        ("Cottage service change", E, "panel_upgrade"),
         ("install standby generator with transfer switch", E, "generator"),
-        ("run gas line to generator only", P, "generator"),
+        ("run gas line to rear generator", P, "generator"),
         ("Replace existing standby generator, 18 kW", E, "generator"),
-        ("change out hvac to existing residence only", M, "hvac"),
-        ("Replacement of complete existing central heat and air system", M, "hvac"),
+        ("change out hvac at bungalow", M, "hvac"),
+        ("Replacement of central heat and air at bungalow", M, "hvac"),
         ("install mini-split", M, "hvac"),
-        ("Add AC to residence", E, "hvac"),
-        ("Change out water heater", P, "water_heater"),
+        ("Add AC to bungalow", E, "hvac"),
+        ("Change out water heater at bungalow", P, "water_heater"),
         ("Solar Water Heater", P, "water_heater"),
         ("Inground swimming pool & spa", B, "pool"),
         ("Hot Tub", E, "pool"),
         ("resurface existing pool", B, "pool"),
-        ("Total demo of house. Circa 1941", B, "demolition"),
+        ("Total demo of bungalow", B, "demolition"),
         ("Demolish rear garage", B, "demolition"),
         ("New 2-story single-family residence, attached garage", B, "new_construction"),
-        ("1 Stry Frm Res W/Brk Ven & Att Gar", B, "new_construction"),
-        ("New residence. Service only. ETJ", E, "new_construction"),
-        ("Addn To Exist Res To Create Bedroom", B, "addition"),
-        ("Interior remodel to existing office", B, "remodel"),
-        ("convert garage to bedroom", B, "remodel"),
+        ("1 Stry Frm Res W/Adobe Ven", B, "new_construction"),
+        ("New residence, service only, outside the city", E, "new_construction"),
+        ("Addn To Exist Res To Create Loom Room", B, "addition"),
+        ("Interior remodel to existing loom office", B, "remodel"),
+        ("convert garage to loom room", B, "remodel"),
         ("New secondary apartment at rear", B, "adu"),
         ("Accessory dwelling unit above garage", B, "adu"),
         ("Non-structural re-roof to existing building", B, "roof"),
-        ("replace roof shingles", B, "roof"),
+        ("replace roof shingles of bungalow", B, "roof"),
         ("Foundation repair on existing house", B, "foundation"),
         ("level existing house", B, "foundation"),
         ("Addition of an uncovered wood deck", B, "deck"),
         ("patio cover for existing yard", B, "deck"),
-        ("install new irrigation system", P, "irrigation"),
-        ("Tenant Finish-Out to create restaurant", B, "finish_out"),
+        ("install new irrigation system for roses", P, "irrigation"),
+        ("Tenant Finish-Out to create noodle shop", B, "finish_out"),
     ],
 )
 def test_words_tell_the_category(text: str, permit_type: PermitTypeMapped, category: str) -> None:
@@ -89,20 +89,20 @@ def test_words_tell_the_category(text: str, permit_type: PermitTypeMapped, categ
         ("install smoke detectors with battery backup", B, "battery"),
         ("Install battery CO smoke detectors", B, "battery"),
         ("remodel center for battered women", B, "battery"),
-        ("relocate battery charger", E, "battery"),
+        ("move battery charger to loom room", E, "battery"),
         ("flywheel UPS, no batteries are involved", E, "battery"),
-        ("relocate battery charger", E, "ev_charger"),
+        ("move battery charger to loom room", E, "ev_charger"),
         ("replace evap coil", M, "ev_charger"),
         ("special event, forklift charging", E, "ev_charger"),
         ("install eight solar panels", E, "panel_upgrade"),
         ("new fire alarm panel", E, "panel_upgrade"),
         ("upgrade water service", P, "panel_upgrade"),
         ("new electric service to new residence", E, "panel_upgrade"),
-        ("temporary meter loop", E, "panel_upgrade"),
-        ("Rooftop antenna and equipment (No Generator)", E, "generator"),
+        ("temporary meter loop for loom shed", E, "panel_upgrade"),
+        ("Rooftop antenna on loom mill (No Generator)", E, "generator"),
         ("conduits for future generator", E, "generator"),
         ("steam generator for shower", P, "generator"),
-        ("replace water heater", M, "hvac"),
+        ("replace water heater of bungalow", M, "hvac"),
         ("gas line to pool heater", P, "hvac"),
         ("lot of 2 ac", B, "hvac"),
         ("new neighborhood sign", B, "hvac"),
@@ -132,7 +132,7 @@ def test_words_tell_the_category(text: str, permit_type: PermitTypeMapped, categ
         ("existing rooftop unit", B, "roof"),
         ("roof mounted solar", B, "roof"),
         ("waterproofing of wall", B, "roof"),
-        ("Tunnel under foundation to repair drains", P, "foundation"),
+        ("Tunnel under foundation to mend a drain", P, "foundation"),
         ("finish out hotel level 3", B, "foundation"),
         ("parking deck", B, "deck"),
         ("enclose existing patio", B, "deck"),
@@ -177,7 +177,7 @@ def test_class_and_type_tell_where_the_description_is_silent(
 
 
 def test_a_trades_new_work_for_a_new_house_is_new_construction() -> None:
-    assert "new_construction" in about("New electric service to new SF residence only", E, "Residential", "New")
+    assert "new_construction" in about("New electric service to new SF residence on rack", E, "Residential", "New")
 
 
 def test_a_sign_is_about_nothing_that_stands_on_it() -> None:
@@ -190,7 +190,7 @@ def test_a_driveway_is_not_about_the_house_behind_it() -> None:
 
 
 def test_the_porch_of_a_new_house_is_no_deck_permit() -> None:
-    text = "New 2-story single-family residence, covered porch and patio"
+    text = "New 2-story single-family residence with covered porch, rear patio"
     assert about(text, B, "R- 101 Single Family Houses", "New") == {"new_construction"}
 
 
@@ -199,12 +199,12 @@ def test_a_pools_concrete_decking_is_no_deck() -> None:
 
 
 def test_a_machine_in_a_buildings_class_is_no_new_building() -> None:
-    found = about("New Generator System", B, "C- 328 Commercial Other Nonresident Bldg", "New")
+    found = about("New generator and its pad", B, "C- 328 Commercial Other Nonresident Bldg", "New")
     assert found == {"generator"}
 
 
 def test_an_addition_filed_as_new_is_an_addition() -> None:
-    found = about("Addn To Exist Bldg To Be Used As Bays", B, "C- 328 Commercial Other Nonresident Bldg", "New")
+    found = about("Addn To Exist Bldg To Hold Looms", B, "C- 328 Commercial Other Nonresident Bldg", "New")
     assert found == {"addition"}
 
 
@@ -221,12 +221,12 @@ def test_every_rule_is_of_a_category_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("text", "kilowatts"),
     [
-        ("Install 7.6 KW roof mounted solar", 7.6),
+        ("Install 7.6 KW roof mounted solar on bungalow", 7.6),
         ("Install new 6.24KW solar system", 6.24),
         ("22.695 kW roof mounted solar + 2 Powerwall 3 batteries", 22.695),
         ("5,200 watt solar array", 5.2),
         ("1,250 kW solar farm", 1250.0),
-        ("Commercial rooftop solar installation 770.18 kw DC", 770.18),
+        ("Rooftop solar of a noodle shop, 771.5 kw DC", 771.5),
         ("Solar installation (8.72 kW DC) with 20 kWh battery backup", 8.72),
         ("7.92 KW DC solar PV with 18 - 440W PV modules", 7.92),
         ("solar, 18 x 440 W modules", 7.92),
@@ -235,7 +235,7 @@ def test_every_rule_is_of_a_category_of_its_own() -> None:
         ("3.92 kilowatts of solar panels", 3.92),
         ("13.5 kW energy storage system and 7.65 kw rooftop solar system", 7.65),
         ("add 2.3 kW solar to existing 4.5 kW system", 2.3),
-        ("Install solar system", None),
+        ("Install solar system on bungalow", None),
         ("solar with 10 kWh battery", None),
         ("11.5kw Tesla PW3 to existing 4.07kw solar system", None),
         ("PV meter for existing 30KW Photo Voltaic System", None),
