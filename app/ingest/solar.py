@@ -17,6 +17,7 @@ OTHER_WORD = re.compile(
     r"batter|storage|generator|gen-?set|power ?wall|\bpw ?\d|tesla|\bess\b|\bups\b|charger|transformer"
 )
 BRACKETED = re.compile(r"(?:solar|\bpv\b)[^.;]{0,20}[(:]\W*$")
+DIRECT = re.compile(r"(?:solar|\bpv\b)\W{0,2}$")
 OLDER = re.compile(r"(?:existing|homeowner has an?|current)\W*$")
 # How far from its number the word may stand that says what the number is of, in characters.
 REACH = 60
@@ -44,7 +45,7 @@ def _is_of_solar(text: str, figure: re.Match[str]) -> bool:
     before = text[max(0, figure.start() - REACH) : figure.start()]
     if OLDER.search(before):
         return False
-    if BRACKETED.search(before):
+    if BRACKETED.search(before) or (DIRECT.search(before) and not OTHER_WORD.match(behind.lstrip(" -"))):
         return True
     solar, other = SOLAR_WORD.search(behind), OTHER_WORD.search(behind)
     if solar or other:

@@ -240,6 +240,8 @@ def test_every_rule_is_of_a_category_of_its_own() -> None:
         ("11.5kw Tesla PW3 to existing 4.07kw solar system", None),
         ("PV meter for existing 30KW Photo Voltaic System", None),
         ("200 amp service, 24 solar panels", None),
+        ("PV 6.5kW DC with energy storage (10 kWh) in garage", 6.5),
+        ("solar 5 kW battery", None),
     ],
 )
 def test_the_size_of_a_solar_system_is_read_with_its_unit(text: str, kilowatts: float | None) -> None:
