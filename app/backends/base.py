@@ -365,6 +365,11 @@ class Backend(ABC):
         return self.settings.model
 
     @property
+    def is_there(self) -> bool:
+        """Whether it can be asked at all; false for one that is not installed."""
+        return True
+
+    @property
     def hosted(self) -> bool:
         """Whether a prompt given to this backend leaves the house."""
         return self.settings.is_hosted

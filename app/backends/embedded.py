@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from importlib import invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,17 +47,26 @@ class EmbeddedBackend(Backend):
     one_at_a_time = True
     load_interval_s = 0.0  # starts are counted instead: one crash is followed by a start at once
 
-    def __init__(self, name: str, settings: BackendSettings, *, weights: Path) -> None:
+    def __init__(self, name: str, settings: BackendSettings, *, weights: Path | None = None) -> None:
         super().__init__(name, settings)
-        self._weights = weights
+        self._given = weights
+        self._weights: Path | None = None
         self._child: asyncio.subprocess.Process | None = None
         self._server: OpenAIBackend | None = None
         self._starting = asyncio.Lock()
         self._starts: deque[float] = deque(maxlen=STARTS_MAX)
 
     @property
-    def model(self) -> str:
-        return self._weights.stem
+    def is_there(self) -> bool:
+        """Whether it is installed, which it may be while the service runs: looked for until it is found."""
+        if self._weights is None:
+            invalidate_caches()
+            self._weights = find_weights(self._given)
+        return self._weights is not None
+
+    @property
+    def model(self) -> str | None:
+        return self._weights.stem if self.is_there and self._weights else None
 
     @property
     def hosted(self) -> bool:
@@ -106,6 +116,8 @@ class EmbeddedBackend(Backend):
         await self._stop()
 
     async def _start(self) -> None:
+        if not self.is_there:
+            raise NeverSent(f"{self.name} is not installed")
         await self._stop()
         self._count_start()
         key = secrets.token_urlsafe()
@@ -127,6 +139,7 @@ class EmbeddedBackend(Backend):
         """Tell the child what to serve and wait for its address; a child that dies instead raises."""
         assert child.stdin is not None
         assert child.stdout is not None
+        assert self._weights is not None
         wanted = {"weights": str(self._weights.resolve()), "num_ctx": self.num_ctx, "key": key}
         child.stdin.write(json.dumps(wanted).encode() + b"\n")
         with suppress(ConnectionError):

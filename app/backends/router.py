@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from app.backends.base import Backend, BackendState, MustLoad, NeverSent, Prompt, Voice
-from app.backends.embedded import EmbeddedBackend, find_weights
+from app.backends.embedded import EmbeddedBackend
 from app.backends.ollama import OllamaBackend
 from app.backends.openai import OpenAIBackend
 from app.errors import BackendUnavailable
@@ -215,8 +215,12 @@ class Router:
 
     @property
     def backends(self) -> tuple[Backend, ...]:
-        """The backends in order of preference."""
-        return tuple(post.backend for post in self._posts)
+        """The backends that are there, in order of preference."""
+        return tuple(post.backend for post in self._there)
+
+    @property
+    def _there(self) -> list[Post]:
+        return [post for post in self._posts if post.backend.is_there]
 
     def ask(self, prompt: Prompt, *, planning: bool = False) -> Conversation:
         """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice."""
@@ -231,7 +235,7 @@ class Router:
 
     async def state(self) -> RouterState:
         """Look at every backend that may be looked at, all at once, without asking a model anything."""
-        states = await asyncio.gather(*(self._look(post) for post in self._posts))
+        states = await asyncio.gather(*(self._look(post) for post in self._there))
         hosted_on = not self._local_only and any(state.hosted for state in states)
         return RouterState(hosted_on=hosted_on, local_only=self._local_only, backends=tuple(states))
 
@@ -244,13 +248,13 @@ class Router:
         if self._warming is not None:
             self._warming.cancel()
             await asyncio.wait([self._warming])
-        for backend in self.backends:
-            await backend.aclose()
+        for post in self._posts:
+            await post.backend.aclose()
 
     def _allowed(self, *, local_only: bool, planning: bool) -> list[Post]:
         return [
             post
-            for post in self._posts
+            for post in self._there
             if not (local_only and post.backend.hosted) and not (planning and not post.backend.plans)
         ]
 
@@ -276,17 +280,16 @@ class Router:
 
 
 def build_router(settings: Settings) -> Router:
-    """Build the backends that the settings name, in their order; the embedded one only where it is installed."""
+    """Build the backends that the settings name, in their order."""
     names = _Names()
-    built = (_build_backend(entry, settings, names) for entry in settings.effective_backends)
     return Router(
-        [backend for backend in built if backend is not None],
+        [_build_backend(entry, settings, names) for entry in settings.effective_backends],
         local_only=settings.local_only,
         hosted_max_per_hour=settings.hosted_max_per_hour,
     )
 
 
-def _build_backend(entry: BackendSettings, settings: Settings, names: "_Names") -> Backend | None:
+def _build_backend(entry: BackendSettings, settings: Settings, names: "_Names") -> Backend:
     key = settings.backend_keys[entry.api_key_env] if entry.api_key_env else None
     match entry.kind:
         case "ollama":
@@ -294,8 +297,7 @@ def _build_backend(entry: BackendSettings, settings: Settings, names: "_Names") 
         case "openai":
             return OpenAIBackend(names.give("hosted" if entry.is_hosted else "openai"), entry, key=key)
         case "embedded":
-            weights = find_weights(settings.embedded_model_path)
-            return EmbeddedBackend(names.give("embedded"), entry, weights=weights) if weights is not None else None
+            return EmbeddedBackend(names.give("embedded"), entry, weights=settings.embedded_model_path)
 
 
 class _Names:

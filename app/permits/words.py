@@ -52,7 +52,7 @@ DEFINITIONS: MappingProxyType[Category, str] = MappingProxyType(
         Category.ADU: "builds or makes a second, accessory dwelling on a lot",
         Category.ROOF: "replaces or repairs a roof or its covering; that of a new building is not counted",
         Category.FOUNDATION: "repairs or levels a foundation; that of a new building is not counted",
-        Category.DECK: "builds or repairs a deck, porch, patio, pergola or carport; those of a new building are not counted",
+        Category.DECK: "builds or repairs a deck, porch, patio, pergola or carport; of a new building not counted",
         Category.IRRIGATION: "installs a lawn irrigation system",
         Category.DRIVEWAY: "builds or changes a driveway, an approach or a sidewalk",
         Category.SIGN: "erects or changes a sign",

@@ -45,9 +45,9 @@ def test_no_weights_are_found_where_nothing_could_run_them(packages: Path, monke
     assert find_weights(own) is None
 
 
-def test_embedded_model_never_plans_and_never_leaves_the_house() -> None:
+def test_embedded_model_never_plans_and_never_leaves_the_house(packages: Path) -> None:
     settings = BackendSettings(kind="embedded", plans=True, hosted=True)
-    backend = EmbeddedBackend("embedded", settings, weights=Path("Tiny.Q4.gguf"))
+    backend = EmbeddedBackend("embedded", settings)
     assert (backend.plans, backend.hosted, backend.model) == (False, False, "Tiny.Q4")
 
 

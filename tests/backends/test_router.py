@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 
 import pytest
 
@@ -415,15 +416,30 @@ async def test_default_order_is_ollama_then_the_embedded_model(
 ) -> None:
     weights = tmp_path_factory.mktemp("weights") / "tiny.gguf"
     weights.touch()
-    monkeypatch.setattr("app.backends.router.find_weights", lambda _: weights)
+    monkeypatch.setattr("app.backends.embedded.find_weights", lambda _: weights)
     assert await built_names(Settings()) == ["ollama", "embedded"]
     with_key = read_settings({"UNDERVOLT_HOSTED_API_KEY": "k"})
     assert await built_names(with_key) == ["ollama", "hosted", "embedded"]
 
 
 async def test_embedded_model_is_left_out_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.backends.router.find_weights", lambda _: None)
+    monkeypatch.setattr("app.backends.embedded.find_weights", lambda _: None)
     assert await built_names(Settings()) == ["ollama"]
+
+
+async def test_embedded_model_installed_while_the_service_runs_is_taken_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    weights = tmp_path_factory.mktemp("weights") / "tiny.gguf"
+    weights.touch()
+    found: list[Path | None] = [None]
+    monkeypatch.setattr("app.backends.embedded.find_weights", lambda _: found[0])
+    router = build_router(settings_for({"kind": "embedded"}))
+    assert (router.backends, router.context_tokens()) == ((), 0)
+    found[0] = weights
+    assert [backend.model for backend in router.backends] == ["tiny"]
+    assert router.context_tokens() > 0
+    await router.aclose()
 
 
 async def test_backends_of_one_kind_have_names_of_their_own() -> None:
