@@ -52,6 +52,24 @@ TABLE: tuple[tuple[type[Exception], Kind], ...] = (
 )
 """The first line whose exception fits decides."""
 
+PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "instance"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "instance": {"type": "string"},
+        "detail": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+    for status in sorted({kind.status for _, kind in TABLE})
+}
+"""What the API's description says of problems, by status."""
+
 
 def find_kind(error: Exception) -> Kind:
     """Find the kind of problem that an exception is to a caller."""

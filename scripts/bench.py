@@ -8,6 +8,7 @@ request beside its counterpart; ratios compare medians. The service is started f
 import argparse
 import asyncio
 import gzip
+import http
 import http.client
 import json
 import os
@@ -110,7 +111,10 @@ def bench_near(connection: psycopg.Connection[Any], register: Register, port: in
     connection.execute("SET max_parallel_workers_per_gather = 0")
     client = http.client.HTTPConnection("127.0.0.1", port)
     dialect = make_engine(Settings.model_validate({"database_url": "postgresql:///"})).dialect
-    compiled = {point: select_candidates(point, register).compile(dialect=dialect) for point in points}
+    whole = {"render_postcompile": True}
+    compiled = {
+        point: select_candidates(point, register).compile(dialect=dialect, compile_kwargs=whole) for point in points
+    }
     ids = (
         "SELECT city, source_id FROM permits WHERE ST_DWithin(location, ST_MakePoint(%s, %s)::geography, %s)"
         " ORDER BY location <-> ST_MakePoint(%s, %s)::geography LIMIT %s"
@@ -154,6 +158,7 @@ def bench_ask(port: int, points: Sequence[Point]) -> None:
             "POST", "/ask", json.dumps(body), {"Content-Type": "application/json", "Accept": "text/event-stream"}
         )
         reply = client.getresponse()
+        check_status(reply)
         line = reply.readline()
         firsts.append(perf_counter() - began)
         while line and line != b"event: answer\n":
@@ -233,9 +238,17 @@ def time_ingest(url: str, database: str, city: str, files: Sequence[Path]) -> di
 
 
 def get(client: http.client.HTTPConnection, path: str) -> bytes:
-    """Fetch a path and give the body."""
+    """Fetch a path and give the body. Raises :class:`OSError` for anything but a good reply."""
     client.request("GET", path)
-    return client.getresponse().read()
+    reply = client.getresponse()
+    check_status(reply)
+    return reply.read()
+
+
+def check_status(reply: http.client.HTTPResponse) -> None:
+    """Refuse to measure a failure."""
+    if reply.status != http.HTTPStatus.OK:
+        raise OSError(f"the service answered {reply.status}")
 
 
 @contextmanager

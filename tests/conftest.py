@@ -109,11 +109,16 @@ class Store:
             self._count_words(field, f"{field}_mapped")
         self._count_words("work_class", "NULL")
         self.connection.execute(
+            "INSERT INTO register_words"
+            " SELECT city, 'issued_year', extract(year FROM issued_date)::text, NULL, count(*) FROM permits"
+            " WHERE issued_date IS NOT NULL AND removed_run IS NULL GROUP BY 1, 3"
+        )
+        self.connection.execute(
             "INSERT INTO city_states (city, run, data_through, synthetic, permits, without_location,"
-            " without_category, without_zip, without_issued_date, without_value)"
+            " without_category, without_zip, without_issued_date, without_applied_date, without_value)"
             " SELECT city, max(first_run), max(issued_date), city = 'sample', count(*), count(*) - count(location),"
             " count(*) FILTER (WHERE categories = '{}'), count(*) - count(original_zip),"
-            " count(*) - count(issued_date), count(*) - count(est_project_cost_usd)"
+            " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd)"
             " FROM permits WHERE removed_run IS NULL GROUP BY city"
         )
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")

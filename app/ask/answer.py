@@ -5,18 +5,20 @@ What may refuse happens in :func:`prepare`, before the first event. The answer i
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.ask.facts import Fact, Facts, gather
+from app.ask.facts import Fact, Facts, gather, unit_of
 from app.ask.narrator import Narration, build_prompt, narrate
-from app.ask.phrases import GROUP_PHRASES
+from app.ask.phrases import GROUP_PHRASES, money
+from app.ask.plan import Plan
 from app.ask.planner import Planned, Question, plan_question
 from app.ask.verifier import Verified
 from app.backends.base import Prompt
@@ -193,20 +195,12 @@ def tell_facts(facts: Facts) -> list[dict[str, Any]]:
 
 
 def tell_standing(facts: Facts, register: Register) -> list[dict[str, Any]]:
-    """Say what could not be found, how far the data reach, and that invented data are invented."""
-    lacks = {
-        "without_location": "have no usable point and are in no circle",
-        "without_zip": "state no ZIP",
-        "without_issued_date": "have no date of issue",
-        "without_value": "state no estimated cost",
-    }
+    """Say which years are not there, what sums are of, how far the data reach, and that invented data are invented."""
     told = []
-    first = facts.items[0]
-    for city, counts in first.missing.items():
-        lacking = [f"{count:,} {lacks[name]}" for name, count in counts.items() if count and name in lacks]
-        if lacking:
-            whole = register.cities[city].permits
-            told.append(say(f"Of the {whole:,} permits of {find_city(city).title}, {' and '.join(lacking)}.", first))
+    if facts.absent_years:
+        told.append(say(f"The register holds no permit issued in {join_years(facts.absent_years)}."))
+    if facts.plan.measure == "value_usd":
+        told.append(say("Costs are as each permit states them; the permits of one project may each state the whole."))
     for city, stand in facts.as_of["cities"].items():
         if stand["data_through"]:
             told.append(say(f"Data of {find_city(city).title} through {stand['data_through']}."))
@@ -215,21 +209,52 @@ def tell_standing(facts: Facts, register: Register) -> list[dict[str, Any]]:
     return told
 
 
+def join_years(years: Sequence[int]) -> str:
+    """Write years with runs of them drawn together: "1985 to 2012, 2020"."""
+    runs: list[list[int]] = []
+    for year in years:
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
 def check_premise(planned: Planned, facts: Facts) -> list[dict[str, Any]]:
-    """Confirm or correct a number that the question takes for granted, where a fact has the same unit."""
+    """Confirm or correct a number that the question takes for granted, where facts have the same unit."""
     premise = planned.reading.premise
     if premise is None:
         return []
-    fact = facts.items[0] if premise.unit == "permits" and facts.plan.kind == "count" else None
-    if fact is None:
-        return [say(f"The {premise.value:,} of the question was not checked.")]
-    verdict = "is right" if fact.value == premise.value else f"is not right: it is {write(fact)}"
-    return [say(f"The {premise.value:,} of the question {verdict}.", fact)]
+    if premise.unit == "permits" and facts.plan.kind == "count":
+        return [judge(premise.value, "", facts.items[0].value, facts.items[0])]
+    if premise.unit == "percent" and facts.plan.kind == "compare":
+        one, other = [fact for fact in facts.items if fact.unit == unit_of(facts.plan)][:2]
+        before, after = (one, other) if is_earlier(facts.plan) else (other, one)
+        if isinstance(before.value, int | float) and isinstance(after.value, int | float) and before.value:
+            change = round((after.value - before.value) / before.value * 100, 1)
+            return [judge(premise.value, " %", change, before, after)]
+    return [say(f"The {premise.value:,} of the question was not checked.")]
+
+
+def judge(claimed: Decimal, unit: str, real: object, *facts: Fact) -> dict[str, Any]:
+    """Say whether a claimed number is the real one; one without decimals is held against the rounded figure."""
+    figure = float(str(real))
+    exponent = claimed.as_tuple().exponent
+    decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0
+    is_right = round(figure, decimals) == float(claimed)
+    verdict = "is right" if is_right else "is not right"
+    return say(f"The {claimed:,}{unit} of the question {verdict}: it is {figure:,.10g}{unit}.", *facts)
+
+
+def is_earlier(plan: Plan) -> bool:
+    """Tell whether the first side of a comparison is the earlier; of two kinds the second is what is compared with."""
+    first, second = plan.where.issued_from, plan.versus.issued_from if plan.versus else None
+    return first is not None and second is not None and first < second
 
 
 def write(fact: Fact) -> str:
     """Write a fact's figure with its unit where that is money."""
-    return f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"
+    return money(Decimal(str(fact.value))) if fact.unit == "USD" else f"{fact.value:,}"
 
 
 def say(sentence: str, *facts: Fact) -> dict[str, Any]:

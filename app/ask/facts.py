@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -23,10 +24,18 @@ from app.permits.filters import LIMIT_MAX
 from app.permits.listing import select_listed
 from app.permits.near import NearQuery, find_near, within
 from app.permits.register import Register
-from app.permits.stats import Group, Total, find_total, find_years, rank_groups
+from app.permits.stats import Group, Total, count_silent, find_total, find_years, rank_groups
 from app.permits.words import DEFINITIONS, Category
 
 Value = int | float | str | None
+SILENT = {
+    "location": (("area",), "no usable point"),
+    "original_zip": (("zip",), "no ZIP"),
+    "issued_date": (("issued_from", "issued_to"), "no date of issue"),
+    "applied_date": (("applied_from", "applied_to"), "no date of application"),
+    "est_project_cost_usd": (("min_value_usd", "max_value_usd"), "no stated cost"),
+}
+"""By column: the parts of a plan that need it, and what a permit without it lacks."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Facts:
     synthetic: bool
     items: tuple[Fact, ...]
     scope: str
+    absent_years: tuple[int, ...] = ()
+    """The years asked about in which the register has no permit of any kind."""
 
 
 @dataclass
@@ -116,6 +127,7 @@ class Notebook:
             synthetic=any(self.register.cities[name].synthetic for name in cities),
             items=tuple(self.facts),
             scope=describe_where(self.plan.where, self.place),
+            absent_years=find_absent_years(self.plan, self.register.years(cities)),
         )
 
 
@@ -134,6 +146,8 @@ async def gather(session: AsyncSession, register: Register, plan: Plan, *, place
         "compare": note_comparison,
     }
     await gatherers[plan.kind](session, notebook)
+    if plan.kind != "compare":
+        await note_silent(session, notebook)
     return notebook.close()
 
 
@@ -143,6 +157,20 @@ async def note_count(session: AsyncSession, notebook: Notebook) -> Total:
     total = await find_total(session, notebook.register, where, where.area)
     notebook.note(tell_count(total.permits, where, notebook.place), total.permits, "permits", where)
     return total
+
+
+async def note_silent(session: AsyncSession, notebook: Notebook) -> None:
+    """Note how many permits would be looked at too if they stated what the plan asks for."""
+    where = notebook.plan.where
+    for column, (fields, lack) in SILENT.items():
+        if not any(getattr(where, name) for name in fields):
+            continue
+        wider = where.model_copy(update={name: () if name == "zip" else None for name in fields})
+        count = await count_silent(session, notebook.register, wider, wider.area, column)
+        if count:
+            verb = "has" if count == 1 else "have"
+            sentence = f"Of the {describe_where(wider, notebook.place)}, {count:,} {verb} {lack} and cannot be counted."
+            notebook.note(sentence, count, "permits", wider, rows=link_rows(wider, None))
 
 
 async def note_sum(session: AsyncSession, notebook: Notebook) -> None:
@@ -156,11 +184,14 @@ async def note_sum(session: AsyncSession, notebook: Notebook) -> None:
 def note_cost(notebook: Notebook, total: Total, where: Where) -> None:
     """Note a sum of costs and how many permits it is of."""
     what = describe_where(where, notebook.place)
+    if not total.priced:
+        notebook.note(f"None of the {what} states an estimated cost.", None, "USD", where)
+        return
     cost = f"The estimated cost of {what} adds up to {money(total.value_usd)}."
     notebook.note(cost, plain_number(total.value_usd), "USD", where)
-    notebook.note(
-        f"{total.priced:,} of these {total.permits:,} permits state an estimated cost.", total.priced, "permits", where
-    )
+    state = "states" if total.priced == 1 else "state"
+    sentence = f"{total.priced:,} of these {total.permits:,} permits {state} an estimated cost."
+    notebook.note(sentence, total.priced, "permits", where)
 
 
 async def note_list(session: AsyncSession, notebook: Notebook) -> None:
@@ -203,8 +234,10 @@ async def note_top(session: AsyncSession, notebook: Notebook) -> None:
     )
     for rank, group in enumerate(groups, start=1):
         label = name_group(group.key)
+        key = Category(str(group.key)) if by == "category" else str(group.key)
+        rows = None if getattr(plan.where, by) else link_rows(plan.where.model_copy(update={by: (key,)}), None)
         sentence = f"Number {rank} by {GROUP_PHRASES[by]} is {label} with {tell_measure(group, plan)}."
-        notebook.note(sentence, measure_of(group, plan), unit_of(plan), plan.where, label=label)
+        notebook.note(sentence, measure_of(group, plan), unit_of(plan), plan.where, label=label, rows=rows)
 
 
 async def note_series(session: AsyncSession, notebook: Notebook) -> None:
@@ -213,10 +246,31 @@ async def note_series(session: AsyncSession, notebook: Notebook) -> None:
     if plan.measure == "value_usd" and total.permits:
         note_cost(notebook, total, plan.where)
     years = await find_years(session, notebook.register, plan.where, plan.where.area)
-    for group in fill_years(years, plan.where):
-        partial = tell_partial(int(group.key or 0), notebook.register, plan.where)
-        sentence = f"In {group.key} there {are(group, plan)} {tell_measure(group, plan)}{partial}."
-        notebook.note(sentence, measure_of(group, plan), unit_of(plan), plan.where, label=str(group.key))
+    loaded = notebook.register.years(notebook.register.choose_cities(plan.where.city))
+    for group in fill_years(years, plan.where, loaded):
+        year = int(group.key or 0)
+        partial = tell_partial(year, notebook.register, plan.where)
+        told = (
+            tell_measure(group, plan)
+            if plan.measure == "value_usd"
+            else count_of(group.permits, describe_kind(plan.where))
+        )
+        sentence = f"In {year} there {are(group, plan)} {told}{partial}."
+        notebook.note(
+            sentence,
+            measure_of(group, plan),
+            unit_of(plan),
+            plan.where,
+            rows=link_rows(bound_by_year(plan.where, year), None),
+            label=str(year),
+        )
+
+
+def bound_by_year(where: Where, year: int) -> Where:
+    """Narrow a plan's permits to those issued in one year."""
+    first, last = date(year, 1, 1), date(year, 12, 31)
+    bounds = {"issued_from": max(first, where.issued_from or first), "issued_to": min(last, where.issued_to or last)}
+    return where.model_copy(update=bounds)
 
 
 async def note_comparison(session: AsyncSession, notebook: Notebook) -> None:
@@ -307,15 +361,30 @@ def name_sides(plan: Plan) -> tuple[str, str]:
     return f"the {measured} of {named[0]}", f"the {measured} of {named[1]}"
 
 
-def fill_years(years: list[Group], where: Where) -> Iterator[Group]:
-    """Give every year from the first to the last asked for, or found, those without a permit as zero."""
+def fill_years(years: list[Group], where: Where, loaded: frozenset[int]) -> Iterator[Group]:
+    """Give every year of the register that is asked about, those without a permit of the kind as zero."""
     found = {group.key: group for group in years}
-    if not found:
-        return
-    first = where.issued_from.year if where.issued_from else int(years[0].key or 0)
-    last = where.issued_to.year if where.issued_to else int(years[-1].key or 0)
-    for year in range(first, last + 1):
-        yield found.get(year) or Group(permits=0, priced=0, value_usd=Decimal(0), key=year)
+    for year in sorted(loaded):
+        if is_asked(year, where):
+            yield found.get(year) or Group(permits=0, priced=0, value_usd=Decimal(0), key=year)
+
+
+def is_asked(year: int, where: Where) -> bool:
+    """Tell whether a year lies within the days of issue asked about."""
+    first, last = where.issued_from, where.issued_to
+    return (first is None or first.year <= year) and (last is None or year <= last.year)
+
+
+def find_absent_years(plan: Plan, loaded: frozenset[int]) -> tuple[int, ...]:
+    """Give the years asked about, or between the first and last of a series, in which nothing at all is registered."""
+    sides = [side for side in (plan.where, plan.versus) if side is not None]
+    absent = set[int]()
+    for side in sides:
+        first = side.issued_from.year if side.issued_from else min(loaded, default=0)
+        last = side.issued_to.year if side.issued_to else max(loaded, default=0)
+        if side.issued_from or side.issued_to or plan.kind == "series":
+            absent |= set(range(first, last + 1)) - loaded
+    return tuple(sorted(absent))
 
 
 def lacking(where: Where, plan: Plan) -> Iterator[str]:
@@ -328,6 +397,8 @@ def lacking(where: Where, plan: Plan) -> Iterator[str]:
         yield "without_zip"
     if where.issued_from or where.issued_to or plan.kind == "series":
         yield "without_issued_date"
+    if where.applied_from or where.applied_to:
+        yield "without_applied_date"
     if where.min_value_usd is not None or where.max_value_usd is not None or plan.measure == "value_usd":
         yield "without_value"
 

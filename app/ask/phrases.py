@@ -31,7 +31,7 @@ CATEGORY_PHRASES = {
     Category.FINISH_OUT: "finish-out",
 }
 GROUP_PHRASES = {"category": "category", "permit_type": "permit type", "work_class": "work class"}
-ORDER_PHRASES = {"nearest": "nearest", "newest": "most recently issued", "largest": "costliest"}
+ORDER_PHRASES = {"nearest": "nearest", "newest": "newest", "largest": "costliest"}
 
 
 def describe_where(where: Where, place: str | None = None) -> str:
@@ -111,13 +111,19 @@ def describe_plan(plan: Plan, place: str | None = None) -> str:
         case "sum":
             return f"the sum of the estimated cost of {what}"
         case "list":
-            return f"the {plan.limit} {ORDER_PHRASES[plan.order or 'newest']} {what}"
+            return f"the {count_or_one(plan.limit)}{ORDER_PHRASES[plan.order or 'newest']} {what}"
         case "top":
-            return f"the {plan.limit} largest groups by {GROUP_PHRASES[plan.group_by or 'category']}{value} of {what}"
+            group = GROUP_PHRASES[plan.group_by or "category"]
+            return f"the {count_or_one(plan.limit)}largest groups by {group}{value} of {what}"
         case "series":
             return f"by year of issue{value}: {what}"
         case "compare":
             return f"compared{value}: {what}, and {describe_where(plan.versus or plan.where, place)}"
+
+
+def count_or_one(number: int) -> str:
+    """Write a number before a superlative, nothing for one: "the 3 nearest", "the nearest"."""
+    return f"{number} " if number > 1 else ""
 
 
 def join_or(words: Sequence[str]) -> str:

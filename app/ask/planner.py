@@ -10,15 +10,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ask.facts import find_rows
 from app.ask.grammar import Address, Context, Here, Point, Reading, read
-from app.ask.phrases import describe_plan, join_or
+from app.ask.phrases import CATEGORY_PHRASES, describe_plan, join_or
 from app.ask.plan import ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
-from app.ask.refusals import AMBIGUOUS_ADDRESS, DECLINES, NEGATED, PLACELESS, TOO_WIDE, UNCLEAR, UNKNOWN_ADDRESS
+from app.ask.refusals import (
+    AMBIGUOUS_ADDRESS,
+    DECLINES,
+    NEGATED,
+    PLACELESS,
+    TOGETHER,
+    TOO_WIDE,
+    UNCLEAR,
+    UNKNOWN_ADDRESS,
+    UNREAD,
+)
 from app.cities.city import find_city
-from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude
+from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
 from app.permits.places import find_address
 from app.permits.register import Register
+from app.permits.words import Category
 
 QUESTION_MAX = 2_000
+SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
+"""Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""
 WIDER_M = (2_000.0, float(RADIUS_MAX_M))
@@ -120,11 +133,19 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
 
 
 def refuse_unclear(reading: Reading) -> None:
-    """Raise :class:`AskBack` where what was understood is no question, or where a negation was not understood."""
-    if reading.kind is None or not reading.has_subject:
-        raise AskBack(UNCLEAR)
+    """Raise :class:`AskBack` where answering would answer another question than was asked."""
     if reading.negation is not None:
         raise AskBack(NEGATED.format(word=reading.negation))
+    if reading.unclear is not None:
+        raise AskBack(UNREAD.format(words=reading.unclear))
+    if reading.together:
+        kinds = [CATEGORY_PHRASES[Category(word)] for word in reading.together]
+        raise AskBack(TOGETHER.format(kinds=join_or([f"{kind} permits" for kind in kinds])))
+    says_enough = reading.has_subject or (reading.kind in SUBJECTS_THEMSELVES and not reading.leftovers)
+    if reading.kind is None or not says_enough:
+        raise AskBack(UNCLEAR)
+    if reading.leftovers and reading.where == PermitFilter() and reading.place is None:
+        raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)))
 
 
 async def find_area(

@@ -21,6 +21,8 @@ UNCLEAR = (
     "It is not clear which permits are meant. "
     "Ask for example: how many solar permits were issued in 2015 within 800 m of an address?"
 )
+UNREAD = '"{words}" is not understood here. Ask in other words, or for one thing at a time.'
+TOGETHER = "Permits of two kinds at once cannot be asked for yet: ask for {kinds}."
 PLACELESS = "A place is missing: give an address, a ZIP, coordinates, or send lat and lng with the question."
 NEGATED = '"{word}" is not understood here: ask for what is wanted, without leaving something out.'
 TOO_WIDE = "A circle here ends at {radius_m:,} m: ask for that or less, or for a ZIP."

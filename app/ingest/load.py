@@ -270,8 +270,19 @@ def summarize(database: Database, run: int, city: str, *, time_zone: str, synthe
         """
         composed = sql.SQL(statement).format(name=field, field=sql.Identifier(field), mapped=mapped)
         database.execute(composed, values)
+    _list_years(database, values)
     _describe_city(database, values)
     database.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
+
+
+def _list_years(database: Database, values: dict[str, Any]) -> None:
+    """Keep the years of issue that the register holds: a year without data is not one without permits."""
+    statement = """
+        INSERT INTO register_words (city, field, word, permits)
+        SELECT city, 'issued_year', extract(year FROM issued_date)::text, count(*) FROM permits
+        WHERE city = %(city)s AND removed_run IS NULL AND issued_date IS NOT NULL GROUP BY 1, 3
+    """
+    database.execute(statement, values)
 
 
 def _describe_city(database: Database, values: dict[str, Any]) -> None:
@@ -279,12 +290,13 @@ def _describe_city(database: Database, values: dict[str, Any]) -> None:
     statement = """
         INSERT INTO city_states (
           city, run, data_through, synthetic, permits, without_location, without_category, without_zip,
-          without_issued_date, without_value
+          without_issued_date, without_applied_date, without_value
         )
         SELECT %(city)s, %(run)s,
           max(issued_date) FILTER (WHERE issued_date <= (now() AT TIME ZONE %(time_zone)s)::date), %(synthetic)s,
           count(*), count(*) - count(location), count(*) FILTER (WHERE cardinality(categories) = 0),
-          count(*) - count(original_zip), count(*) - count(issued_date), count(*) - count(est_project_cost_usd)
+          count(*) - count(original_zip), count(*) - count(issued_date), count(*) - count(applied_date),
+          count(*) - count(est_project_cost_usd)
         FROM permits WHERE city = %(city)s AND removed_run IS NULL
     """
     database.execute(statement, values)

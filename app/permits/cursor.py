@@ -8,11 +8,13 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.errors import MalformedCursor
 
 CURSOR_MAX_LENGTH = 600
+NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+"""PostgreSQL's text has no zero byte, and a city's ids no control characters."""
 Key = float | Decimal | date | None
 
 
@@ -26,11 +28,11 @@ class Position(BaseModel, frozen=True, extra="forbid", strict=True):
     """Where a page ended: its last permit's sort key as text, the permit, and how many were given so far."""
 
     of: str
-    data_version: int
+    data_version: int = Field(ge=0, le=2**62)
     key: str | None
-    city: str
-    source_id: str
-    seen: int
+    city: str = Field(pattern=NO_CONTROLS)
+    source_id: str = Field(pattern=NO_CONTROLS)
+    seen: int = Field(ge=0, le=2**31)
 
     def encode(self) -> str:
         """Give the cursor."""

@@ -1,5 +1,6 @@
 """PermitFilter: which permits are meant, as a query string, a plan and a tile all say it, and its WHERE clauses."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -18,6 +19,8 @@ RADIUS_MAX_M = 10_000
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
 WORDS_MAX = 20
+ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+"""Pydantic alone would take a bare number for seconds since 1970."""
 VALUE_MAX_USD = Decimal(10) ** 12
 
 
@@ -28,6 +31,12 @@ def _drop_repeats(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _as_sequence(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _is_iso(value: object) -> object:
+    if isinstance(value, str) and not ISO_DAY.fullmatch(value):
+        raise ValueError("must be a date as YYYY-MM-DD")
+    return value
 
 
 def _is_plausible(value: date | None) -> date | None:
@@ -49,7 +58,7 @@ Zips = Annotated[
 Categories = Annotated[
     tuple[Category, ...], Field(max_length=len(Category)), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
 ]
-Day = Annotated[date | None, AfterValidator(_is_plausible)]
+Day = Annotated[date | None, BeforeValidator(_is_iso), AfterValidator(_is_plausible)]
 Money = Annotated[Decimal | None, Field(ge=0, le=VALUE_MAX_USD, max_digits=15, decimal_places=2)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]

@@ -38,6 +38,7 @@ class CityState:
     without_category: int
     without_zip: int
     without_issued_date: int
+    without_applied_date: int
     without_value: int
 
 
@@ -92,6 +93,10 @@ class Register:
     def own_words(self, column: str, cities: tuple[str, ...]) -> frozenset[str]:
         """Give the words that the cities themselves use in ``column``."""
         return frozenset(word for city in cities for word in self.words.get((city, column), ()))
+
+    def years(self, cities: tuple[str, ...]) -> frozenset[int]:
+        """Give the years of issue in which the register has a permit at all."""
+        return frozenset(map(int, self.own_words("issued_year", cities)))
 
     def as_of(self, cities: tuple[str, ...]) -> dict[str, Any]:
         """Say which data an answer stands on."""

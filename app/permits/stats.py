@@ -56,6 +56,15 @@ async def find_total(session: AsyncSession, register: Register, wanted: PermitFi
     return Total(*(await session.execute(select_total(wanted, area, register))).one())
 
 
+async def count_silent(
+    session: AsyncSession, register: Register, wanted: PermitFilter, area: Area | None, column: str
+) -> int:
+    """Count the permits that meet everything said except that they state nothing in ``column``."""
+    stated = permits.c[column].is_(None)
+    counted = select(func.count()).select_from(permits).where(*clauses(wanted, area, register), stated)
+    return await session.scalar(counted) or 0
+
+
 async def rank_groups(
     session: AsyncSession,
     register: Register,

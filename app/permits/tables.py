@@ -186,6 +186,7 @@ city_states = Table(
     Column("without_category", BigInteger, nullable=False),
     Column("without_zip", BigInteger, nullable=False),
     Column("without_issued_date", BigInteger, nullable=False),
+    Column("without_applied_date", BigInteger, nullable=False),
     Column("without_value", BigInteger, nullable=False),
 )
 
@@ -193,7 +194,12 @@ register_words = Table(
     "register_words",
     metadata,
     Column("city", KeyText, primary_key=True),
-    Column("field", KeyText, primary_key=True, comment="permit_type, permit_class, work_class or status_current"),
+    Column(
+        "field",
+        KeyText,
+        primary_key=True,
+        comment="permit_type, permit_class, work_class, status_current or issued_year",
+    ),
     Column("word", KeyText, primary_key=True, comment="as the city writes it"),
     Column("mapped", Text, comment="the closed word it is mapped to, if any"),
     Column("permits", BigInteger, nullable=False),

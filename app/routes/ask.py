@@ -15,13 +15,13 @@ from app.ask.answer import Event, Prepared, Resources, prepare, respond
 from app.ask.facts import gather
 from app.ask.plan import Plan
 from app.ask.planner import Question
-from app.problems import describe_problem
+from app.problems import PROBLEM_RESPONSES, describe_problem
 from app.routes.dependencies import CurrentRegister, Session
 
 EVENT_STREAM = "text/event-stream"
 PING_S = 10.0
 PING = b": still here\n\n"
-router = APIRouter(tags=["ask"])
+router = APIRouter(tags=["ask"], responses=PROBLEM_RESPONSES)
 
 
 class FactsQuery(BaseModel, frozen=True, extra="forbid"):

@@ -7,14 +7,16 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 
+from app.permits.cursor import NO_CONTROLS
 from app.permits.features import WHOLE, render_feature, render_point
 from app.permits.listing import ListQuery, find_listed, find_permit
 from app.permits.near import PAGED_MAX, NearQuery, find_near
 from app.permits.register import Register
+from app.problems import PROBLEM_RESPONSES
 from app.routes.dependencies import CurrentRegister, Session
 
 GEOJSON = "application/geo+json"
-router = APIRouter(prefix="/permits", tags=["permits"])
+router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES)
 Json = dict[str, Any]
 
 
@@ -46,8 +48,8 @@ async def permit(
     request: Request,
     session: Session,
     register: CurrentRegister,
-    city: Annotated[str, Path(max_length=100)],
-    source_id: Annotated[str, Path(max_length=200)],
+    city: Annotated[str, Path(max_length=100, pattern=NO_CONTROLS)],
+    source_id: Annotated[str, Path(max_length=200, pattern=NO_CONTROLS)],
 ) -> Response:
     """One permit, with everything that is kept of it."""
     city = register.choose_cities((city,))[0]

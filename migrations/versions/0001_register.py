@@ -156,7 +156,7 @@ CREATE = (
       CONSTRAINT pk_register_words PRIMARY KEY (city, field, word)
     )
     """,
-    "COMMENT ON COLUMN register_words.field IS 'permit_type, permit_class, work_class or status_current'",
+    "COMMENT ON COLUMN register_words.field IS 'permit_type, permit_class, work_class, status_current or issued_year'",
     "COMMENT ON COLUMN register_words.word IS 'as the city writes it'",
     "COMMENT ON COLUMN register_words.mapped IS 'the closed word it is mapped to, if any'",
     """
@@ -170,6 +170,7 @@ CREATE = (
       without_category BIGINT NOT NULL,
       without_zip BIGINT NOT NULL,
       without_issued_date BIGINT NOT NULL,
+      without_applied_date BIGINT NOT NULL,
       without_value BIGINT NOT NULL,
       CONSTRAINT pk_city_states PRIMARY KEY (city),
       CONSTRAINT fk_city_states_run FOREIGN KEY(run) REFERENCES ingest_runs (run)

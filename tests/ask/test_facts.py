@@ -66,8 +66,9 @@ AREA = {**CENTRE, "radius_m": 800}
 async def test_a_count_says_what_was_counted_and_what_could_not_be(permits: Store, engine: AsyncEngine) -> None:
     where = {"category": "solar", "issued_from": "2014-01-01", "issued_to": "2014-12-31", "area": AREA}
     facts = await facts_of(engine, kind="count", where=where)
-    (fact,) = facts.items
+    fact, unlocated = facts.items[0], facts.items[1:]
     assert fact.sentence == "There are 3 solar permits issued in 2014 within 800 m of 30.2672, -97.7431."
+    assert unlocated == ()
     assert (fact.value, fact.unit) == (3, "permits")
     assert fact.definition is not None
     assert fact.definition.startswith("solar: ")
@@ -75,6 +76,15 @@ async def test_a_count_says_what_was_counted_and_what_could_not_be(permits: Stor
     assert fact.rows.startswith(
         "/permits/near?lat=30.2672&lng=-97.7431&radius_m=800.0&category=solar&issued_from=2014-01-01"
     )
+
+
+async def test_permits_that_do_not_state_what_is_asked_are_told_apart(permits: Store, engine: AsyncEngine) -> None:
+    facts = await facts_of(engine, kind="count", where={"category": "solar", "area": AREA, "issued_to": "2013-12-31"})
+    assert sentences(facts)[1:] == [
+        "Of the solar permits issued up to 2013-12-31, 1 has no usable point and cannot be counted.",
+    ]
+    applied = await facts_of(engine, kind="count", where={"applied_from": "2014-01-01"})
+    assert [fact.value for fact in applied.items] == [0, 8]
 
 
 async def test_one_and_none_are_good_english(permits: Store, engine: AsyncEngine) -> None:
@@ -88,8 +98,8 @@ async def test_one_and_none_are_good_english(permits: Store, engine: AsyncEngine
 
 async def test_a_sum_says_how_many_permits_it_is_of(permits: Store, engine: AsyncEngine) -> None:
     facts = await facts_of(engine, kind="sum", measure="value_usd", where={"zip": "78704"})
-    assert [fact.value for fact in facts.items] == [5, 6500.5, 3]
-    assert sentences(facts)[1:] == [
+    assert [fact.value for fact in facts.items] == [5, 6500.5, 3, 3]
+    assert sentences(facts)[1:3] == [
         "The estimated cost of permits in ZIP 78704 adds up to $6,500.50.",
         "3 of these 5 permits state an estimated cost.",
     ]
@@ -110,19 +120,14 @@ async def test_a_ranking_counts_a_permit_in_each_of_its_groups(permits: Store, e
 async def test_a_series_fills_years_without_a_permit_and_says_which_is_partial(
     permits: Store, engine: AsyncEngine
 ) -> None:
-    facts = await facts_of(engine, kind="series")
-    assert [(fact.label, fact.value) for fact in facts.items[1:]] == [
-        ("2013", 3),
-        ("2014", 3),
-        ("2015", 0),
-        ("2016", 1),
-    ]
-    assert sentences(facts)[-2:] == [
-        "In 2015 there are 0 permits.",
-        "In 2016 there is 1 permit, a partial year with data up to 2016-04-18.",
-    ]
+    facts = await facts_of(engine, kind="series", where={"category": "solar"})
+    assert [(fact.label, fact.value) for fact in facts.items[1:4]] == [("2013", 3), ("2014", 3), ("2016", 0)]
+    assert facts.absent_years == (2015,)
+    assert sentences(facts)[3] == "In 2016 there are 0 solar permits, a partial year with data up to 2016-04-18."
+    assert facts.items[2].rows == "/permits?category=solar&issued_from=2014-01-01&issued_to=2014-12-31"
     bounded = await facts_of(engine, kind="series", where={"issued_from": "2012-01-01", "issued_to": "2013-12-31"})
-    assert [(fact.label, fact.value) for fact in bounded.items[1:]] == [("2012", 0), ("2013", 3)]
+    assert [(fact.label, fact.value) for fact in bounded.items[1:2]] == [("2013", 3)]
+    assert bounded.absent_years == (2012,)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +173,9 @@ async def test_a_list_gives_each_permit_as_a_fact(
 ) -> None:
     facts = await facts_of(engine, kind="list", order=order, limit=2, where={"area": AREA})
     assert facts.items[0].value == 6
-    assert [fact.rows for fact in facts.items[1:]] == [f"/permits/austin/{source_id}" for source_id in ids]
-    assert {fact.unit for fact in facts.items[1:]} == {unit}
+    rows = [fact for fact in facts.items if fact.is_row]
+    assert [fact.rows for fact in rows] == [f"/permits/austin/{source_id}" for source_id in ids]
+    assert {fact.unit for fact in rows} == {unit}
 
 
 async def test_an_empty_store_has_facts_too(store: Store, engine: AsyncEngine) -> None:
@@ -202,7 +208,7 @@ async def test_the_rows_of_a_count_are_as_many_as_it_says(
     permits: Store, client: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
     for where in ({"category": ["solar", "pool"], "area": AREA}, {"zip": "78704"}, {}):
-        (fact,) = (await facts_of(engine, kind="count", where=where)).items
+        fact = (await facts_of(engine, kind="count", where=where)).items[0]
         assert (await client.get(fact.rows)).json()["numberReturned"] == fact.value
 
 

@@ -102,7 +102,7 @@ def days(reading: Reading) -> tuple[str | None, str | None]:
         ("in the last year", "2015-04-20", "2016-04-20"),
         ("over the past year", "2015-04-20", "2016-04-20"),
         ("in the past six months", "2015-10-20", "2016-04-20"),
-        ("last 90 days", "2016-01-21", "2016-04-20"),
+        ("last 90 days", "2016-01-22", "2016-04-20"),
         ("within the last two weeks", "2016-04-06", "2016-04-20"),
         ("two years ago", "2014-01-01", "2014-12-31"),
         ("3 months ago", "2016-01-01", "2016-01-31"),
@@ -358,15 +358,18 @@ def test_sizes_and_hundred_blocks_are_no_radius(said: str) -> None:
 @pytest.mark.parametrize(
     ("said", "low", "high"),
     [
-        ("over $1 million", 1_000_000, None),
-        ("more than 50k", 50_000, None),
+        ("over $1 million", Decimal("1000000.01"), None),
+        ("more than 50k", Decimal("50000.01"), None),
         ("at least $12,500.50", Decimal("12500.50"), None),
         ("worth $1M+", 1_000_000, None),
         ("of $50,000 or more", 50_000, None),
         ("of half a million dollars or more", 500_000, None),
-        ("valued over 20000", 20_000, None),
-        ("under $10,000", None, 10_000),
-        ("costing less than 5 thousand dollars", None, 5_000),
+        ("valued over 20000", Decimal("20000.01"), None),
+        ("≥ $5k", 5_000, None),
+        (">= $5k", 5_000, None),
+        ("> $5k", Decimal("5000.01"), None),
+        ("under $10,000", None, Decimal("9999.99")),
+        ("costing less than 5 thousand dollars", None, Decimal("4999.99")),
         ("of no more than $5,000", None, 5_000),
         ("up to $2.5m", None, 2_500_000),
         ("between 1 and 2 million dollars", 1_000_000, 2_000_000),
@@ -376,7 +379,7 @@ def test_sizes_and_hundred_blocks_are_no_radius(said: str) -> None:
         ("from $10k to $50k", 10_000, 50_000),
         ("$10,000-$50,000", 10_000, 50_000),
         ("valued between 10000 and 50000", 10_000, 50_000),
-        ("over $10k and under $20k", 10_000, 20_000),
+        ("over $10k and under $20k", Decimal("10000.01"), Decimal("19999.99")),
     ],
 )
 def test_amounts_bound_the_value(said: str, low: int | None, high: int | None) -> None:
@@ -403,7 +406,7 @@ def test_what_is_no_bound_in_dollars_bounds_nothing(said: str) -> None:
 
 def test_bounds_that_exclude_each_other_are_not_both_taken() -> None:
     reading = ask("pools over $2 million and under $1 million")
-    assert (reading.where.min_value_usd, reading.where.max_value_usd) == (Decimal(2_000_000), None)
+    assert (reading.where.min_value_usd, reading.where.max_value_usd) == (Decimal("2000000.01"), None)
     assert reading.leftovers == ("under", "1", "million")
 
 
@@ -427,7 +430,6 @@ def test_bounds_that_exclude_each_other_are_not_both_taken() -> None:
         ("swimming pools", Category.POOL),
         ("hot tubs", Category.POOL),
         ("tear-downs", Category.DEMOLITION),
-        ("demolished houses", Category.DEMOLITION),
         ("new homes", Category.NEW_CONSTRUCTION),
         ("room additions", Category.ADDITION),
         ("renovations", Category.REMODEL),
@@ -482,6 +484,97 @@ def test_citys_own_word_is_understood_behind_its_field_or_in_quotes() -> None:
 def test_two_categories_in_one_permit_cannot_be_asked_for() -> None:
     reading = ask("solar with battery")
     assert (reading.where.category, reading.leftovers) == ((Category.SOLAR,), ("battery",))
+
+
+@pytest.mark.parametrize(
+    ("said", "together"),
+    [
+        ("remodel permits with a pool", ("remodel", "pool")),
+        ("pool demolitions", ("pool", "demolition")),
+        ("residential solar permits with battery", ("solar", "battery")),
+        ("solar permits that have a battery", ("solar", "battery")),
+        ("both solar and EV chargers", ("solar", "ev_charger")),
+        ("houses with solar and a generator", ("solar", "generator")),
+        ("solar and battery permits", ()),
+        ("pools or decks", ()),
+        ("pools, decks and roofs", ()),
+        ("pools and spas", ()),
+        ("compare pools with decks", ()),
+        ("solar vs pools", ()),
+    ],
+)
+def test_categories_meant_in_one_permit_are_told_from_a_list(said: str, together: tuple[str, ...]) -> None:
+    assert ask(said).together == together
+
+
+@pytest.mark.parametrize(
+    ("said", "unclear"),
+    [
+        ("solar permits in 2015 and pool permits in 2014", "solar, in 2015, pool, in 2014"),
+        ("solar permits in 78704 and pool permits in 78745", "solar, 78704, pool, 78745"),
+        ("solar permits in 2014 or 2016", "in 2014 or 2016"),
+        ("permits in March 2014 and March 2015", "in March 2014 and March 2015"),
+        ("solar 2013 vs 2014 vs 2015", "2013 vs 2014 vs 2015"),
+        ("permits between June 2014 and May 2014", "between June 2014 and May 2014"),
+        ("pools less than $0", "less than $ 0"),
+        ("first pool permit in 78704", "first"),
+        ("cheapest pools", "cheapest"),
+        ("least common permits", "least common"),
+        ("which street had the most pools", "which street"),
+        ("pools cancelled in 2015", "cancelled"),
+        ("what percentage of permits are solar", "percentage"),
+        ("first 10 pools", None),
+        ("permits in the first quarter of 2015", None),
+        ("expired permits issued in 2014", None),
+        ("pools and decks in 2013 and 2014", None),
+        ("at least 10 pools", None),
+    ],
+)
+def test_words_that_no_plan_can_hold_are_named(said: str, unclear: str | None) -> None:
+    assert ask(said).unclear == unclear
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Were there more demolitions in 2014 or 2015?",
+        "Which was higher, demolitions in 2014 or 2015?",
+        "Did demolitions double from 2014 to 2015?",
+    ],
+)
+def test_choice_between_two_years_is_a_comparison(said: str) -> None:
+    reading = ask(said)
+    assert reading.versus is not None
+    assert (reading.kind, days(reading)) == ("compare", ("2014-01-01", "2014-12-31"))
+    assert (reading.versus.issued_from, reading.versus.issued_to) == (date(2015, 1, 1), date(2015, 12, 31))
+    assert reading.where.category == reading.versus.category == (Category.DEMOLITION,)
+
+
+@pytest.mark.parametrize("word", ["with", "to", "and"])
+def test_crossed_sides_of_a_comparison_keep_what_is_theirs(word: str) -> None:
+    reading = ask(f"compare solar in 2014 in 78704 {word} solar in 2015 in 78745")
+    assert reading.versus is not None
+    assert (reading.where.zip, reading.where.issued_from) == (("78704",), date(2014, 1, 1))
+    assert (reading.versus.zip, reading.versus.issued_from) == (("78745",), date(2015, 1, 1))
+
+
+def test_new_homes_are_residential() -> None:
+    where = ask("new houses built in 2015").where
+    assert (where.category, where.permit_class) == ((Category.NEW_CONSTRUCTION,), (PermitClassMapped.RESIDENTIAL,))
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [("how many houses have solar", "houses"), ("demolished houses", "houses"), ("biggest solar system", "system")],
+)
+def test_thing_that_narrows_and_has_no_filter_is_left_over(said: str, word: str) -> None:
+    assert ask(said).leftovers == (word,)
+
+
+@pytest.mark.parametrize("said", ["how mnay swiming pols", "pools isued in 2014", "pool permts"])
+def test_common_slips_of_the_keyboard_are_read(said: str) -> None:
+    reading = ask(said)
+    assert (reading.where.category, reading.leftovers) == ((Category.POOL,), ())
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def gold_place(question: dict[str, Any]) -> Place | None:
 
 def gold_reading(question: dict[str, Any]) -> Reading:
     """Build the reading that a question should have."""
-    plain = ("kind", "measure", "group_by", "order", "limit", "at_place", "declined", "negation")
+    plain = ("kind", "measure", "group_by", "order", "limit", "at_place", "declined", "negation", "unclear")
     premise = question.get("premise")
     return Reading(
         **{field: question[field] for field in plain if field in question},
@@ -49,6 +49,7 @@ def gold_reading(question: dict[str, Any]) -> Reading:
         radius_m=float(question["radius_m"]) if "radius_m" in question else None,
         has_subject=question.get("subject", True),
         premise=Premise(Decimal(premise["value"]), premise["unit"]) if premise else None,
+        together=tuple(question.get("together", ())),
         leftovers=tuple(question.get("leftovers", ())),
         corrections=tuple(tuple(pair) for pair in question.get("corrections", ())),
     )

@@ -189,6 +189,9 @@ async def test_a_place_comes_from_the_text_or_from_the_caller(
         ("permits within 50 miles of 1205 Harvey St", {}, "10,000", []),
         ("what about it", {}, "not clear", []),
         ("how many permits that are not solar", {}, '"not"', []),
+        ("how many solar permits with a battery", {}, "two kinds at once", []),
+        ("what is the average value of solar permits", {}, "average", []),
+        ("how many permits on the marijuana list", {}, "marijuana", []),
     ],
 )
 async def test_what_is_unclear_is_asked_back(
@@ -216,6 +219,34 @@ async def test_what_permits_cannot_say_is_declined_with_what_they_can(question: 
     document = await ask(client, question)
     assert (document["answer"]["kind"], document["facts"]["facts"], document["text"]) == ("decline", [], [])
     assert len(document["answer"]["sentences"]) == 1
+
+
+async def test_a_kind_that_is_of_permits_needs_no_subject(client: httpx.AsyncClient) -> None:
+    document = await ask(client, "compare 2014 and 2015")
+    assert [fact["value"] for fact in document["facts"]["facts"]] == [1, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("question", "verdict"),
+    [
+        ("Is it true that there were 2 solar permits in 2015?", "The 2 of the question is right: it is 2."),
+        (
+            "Did solar permits rise by 547% between 2014 and 2015?",
+            "The 547 % of the question is not right: it is 100 %.",
+        ),
+        ("Did solar permits rise by 100% from 2014 to 2015?", "The 100 % of the question is right: it is 100 %."),
+    ],
+)
+async def test_a_claimed_number_is_confirmed_or_corrected(
+    question: str, verdict: str, client: httpx.AsyncClient
+) -> None:
+    assert verdict in answer_text(await ask(client, question))
+
+
+async def test_a_year_without_any_data_is_said(client: httpx.AsyncClient) -> None:
+    assert "The register holds no permit issued in 2016 to 2018." in answer_text(
+        await ask(client, "how many solar permits between 2015 and 2018")
+    )
 
 
 async def test_the_nearest_are_found_beyond_the_default_radius(client: httpx.AsyncClient) -> None:

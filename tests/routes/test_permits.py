@@ -1,5 +1,7 @@
 """What callers of ``/permits`` may rely on, over HTTP."""
 
+import base64
+import json
 from datetime import date
 from typing import Any
 
@@ -160,6 +162,7 @@ async def test_lists_are_ordered_and_paged_with_what_is_unknown_last(store: Stor
         ({"zip": "7870"}, "zip.0", "pattern"),
         ({"issued_from": "yesterday"}, "issued_from", "date"),
         ({"issued_from": "0001-01-01"}, "issued_from", "1800"),
+        ({"issued_from": "1420070400"}, "issued_from", "YYYY-MM-DD"),
         ({"issued_from": "2016-01-02", "issued_to": "2016-01-01"}, "query", "beyond"),
         ({"min_value_usd": "NaN"}, "min_value_usd", "finite"),
         ({"min_value_usd": -1}, "min_value_usd", "0"),
@@ -208,6 +211,36 @@ async def test_a_permit_that_is_unknown_or_removed_is_told_apart(store: Store, c
     assert (await client.get("/permits/austin/never")).status_code == 404
     assert (await client.get("/permits/atlantis/here")).json()["type"] == "/problems/no-such-city"
     assert ids(await near(client)) == []
+
+
+@pytest.mark.parametrize(
+    "forged", [{"source_id": "\x00"}, {"city": "\x00"}, {"seen": 10**30}, {"seen": -1}, {"key": "nan"}]
+)
+async def test_a_forged_cursor_is_refused(forged: dict[str, Any], store: Store, client: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        store.add_permit(**HERE)
+    store.publish()
+    following = (await near(client, limit=1))["links"][1]["href"]
+    cursor = httpx.URL(following).params["cursor"]
+    position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    changed = base64.urlsafe_b64encode(json.dumps(position | forged).encode()).decode()
+    reply = await client.get("/permits/near", params=HERE | {"limit": 1, "cursor": changed})
+    assert (reply.status_code, reply.json()["type"]) == (422, "/problems/malformed-cursor")
+
+
+async def test_an_id_that_no_city_could_give_is_refused(store: Store, client: httpx.AsyncClient) -> None:
+    store.add_permit(source_id="x")
+    store.publish()
+    for path in ("/permits/austin/%00", "/permits/%00/x", "/permits/austin/a%0Ab"):
+        assert (await client.get(path)).status_code in {404, 422}
+
+
+async def test_problems_are_in_the_description_of_the_api(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path, method in (("/permits/near", "get"), ("/permits", "get"), ("/ask", "post"), ("/facts", "post")):
+        responses = paths[path][method]["responses"]
+        assert list(responses["422"]["content"]) == ["application/problem+json"]
+        assert "503" in responses
 
 
 async def test_the_sample_register_answers_only_while_it_is_alone_or_named(

@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import groupby
 
 from app.ask.grammar.dates import DateMention, Period
 from app.ask.grammar.filters import COLUMNS, FIELDS, Part, slot_of
 from app.ask.grammar.kinds import key_of
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.reading import Premise
-from app.ask.grammar.text import Text
+from app.ask.grammar.text import State, Text
 
+MOST_CROSSED = 12
+"""With more parts than that no word tells two sides apart, which bounds the time that looking for it takes."""
+_DIVIDING = frozenset({"with", "to", "and", "or", ","})
+_CHOOSING = frozenset({"were", "was", "are", "is", "did", "do", "does", "which", "what", "has", "have"})
 _ASKING = frozenset({"how", "has", "have", "are", "is", "did", "do", "does"})
 
 
@@ -23,13 +28,17 @@ class Sides:
     unused: list[Part]
 
 
-def find_comparison(mentions: Sequence[Mention], parts: Sequence[Part], premise: Premise | None) -> Sides | None:
+def find_comparison(
+    mentions: Sequence[Mention], parts: Sequence[Part], premise: Premise | None, text: Text
+) -> Sides | None:
     """Find the sides where a word says that there are two: "compare", "than", or a change between two periods."""
     keys = {key_of(mention) for mention in mentions}
     if not keys.isdisjoint({"compare", "than"}):
         thans = [mention.at for mention in mentions if mention.slot == "than"]
         around = _find_around(parts, thans[0]) if len(thans) == 1 else None
-        return around or _find_pair(parts) or _find_ends(parts)
+        return around or _find_divided(parts, text) or _find_pair(parts) or _find_ends(parts)
+    if _asks_which_is_more(mentions, text):
+        return _find_divided(parts, text) or _find_pair(parts)
     claims_change = premise is not None and premise.unit == "percent"
     if not claims_change and "change" not in keys:
         return None
@@ -45,6 +54,52 @@ def changes_over_years(mentions: Sequence[Mention], dates: Sequence[DateMention]
     if dates:
         return any(map(_spans_years, dates))
     return "count" not in keys and any(token.word in _ASKING for token in text.tokens)
+
+
+def is_crossed(parts: Sequence[Part]) -> bool:
+    """Whether two kinds of things take turns: in "solar in 2014 and pools in 2015" a filter would lose the pairs."""
+    manifold = _find_manifold(parts)
+    kept = [part for part in parts if slot_of(part) in manifold]
+    row = [slot for slot, _ in groupby(sorted(kept, key=lambda part: part.at), key=slot_of)]
+    return any(row.count(slot) > 1 for slot in row)
+
+
+def is_turned(part: Part) -> bool:
+    """Whether a range ends before it begins ("between June 2014 and May 2014"), which whole years may."""
+    if not isinstance(part, DateMention) or part.halves is None or all(map(_is_year, part.halves)):
+        return False
+    return part.halves[0].first > part.halves[1].first
+
+
+def _find_manifold(parts: Sequence[Part]) -> set[str]:
+    """Give what is narrowed down in more than one way, where there are two such things."""
+    slots = {slot for slot in {slot_of(part) for part in parts} if len(_said(parts, slot)) > 1}
+    return slots if len(slots) > 1 else set()
+
+
+def _find_divided(parts: Sequence[Part], text: Text) -> Sides | None:
+    """Part crossed sides at the one word that leaves each of them a single thing of every kind."""
+    manifold = _find_manifold(parts)
+    if not manifold or not is_crossed(parts):
+        return None
+    inside = {at for part in parts for at in range(part.at, part.end)}
+    if len(parts) > MOST_CROSSED:
+        return None
+    for at, token in enumerate(text.tokens):
+        if token.word not in _DIVIDING or at in inside:
+            continue
+        sides = [part for part in parts if part.at < at], [part for part in parts if part.at > at]
+        if all(len(_said(side, slot)) == 1 for side in sides for slot in manifold):
+            text.mark([(at, at + 1)], State.TAKEN)
+            return _find_around(parts, at)
+    return None
+
+
+def _asks_which_is_more(mentions: Sequence[Mention], text: Text) -> bool:
+    """Whether "more", "higher" or the like asks to choose: "were there more in 2014 or 2015?"."""
+    words = [token.word for token in text.tokens]
+    mores = [mention.at for mention in mentions if mention.slot == "more" and words[mention.at] != "between"]
+    return bool(mores) and "or" in words[mores[0] :] and not _CHOOSING.isdisjoint(words[: mores[0]])
 
 
 def _spans_years(mention: DateMention) -> bool:

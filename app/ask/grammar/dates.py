@@ -2,7 +2,8 @@
 
 A single expression ("March 2014", "last year") is folded into a period first; what stands around periods ("since",
 "between ... and") is read afterwards. "Last year" is the calendar year before, "the last year" the twelve months up to
-today. A month or season without a year is the newest that has begun.
+today, "the last 90 days" as many calendar days with today among them. A month or season without a year is the newest
+that has begun.
 """
 
 import re
@@ -224,8 +225,10 @@ def _back(day: date, unit: str, count: int) -> date:
 
 def _rolling(match: re.Match[str], today: date) -> Period:
     """Read "the past year" and "the last 90 days" as the time up to today."""
-    count = match["count"]
-    return Period(_back(today, match["unit"], parse_count(count) if count else 1), today)
+    count = parse_count(match["count"]) if match["count"] else 1
+    if match["unit"] == "day":
+        return Period(_back(today, "day", max(count, 1) - 1), today)
+    return Period(_back(today, match["unit"], count), today)
 
 
 def _ago(match: re.Match[str], today: date) -> Period:

@@ -1,9 +1,9 @@
 """What is wanted: the kind of answer, by what, in which order and how many, from the mentions of a question."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.ask.grammar.lexicon import GROUP_CUES
+from app.ask.grammar.lexicon import GROUP_CUES, HOMES
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import Text
 from app.ask.plan import GroupBy, Kind, Measure, Order
@@ -139,8 +139,22 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
     for mention in mentions:
         if mention.slot == "group" and _is_understood(mention, mentions, text, wish):
             continue
-        if mention.slot == "group" or key_of(mention) in _CONDITIONAL - used:
+        if mention.slot == "group" or key_of(mention) in _CONDITIONAL - used or _narrows(mention, text):
             yield mention
+    if "largest" in keys and wish.order == "largest":
+        yield from _sized(mentions, text)
+
+
+def _narrows(mention: Mention, text: Text) -> bool:
+    """Whether a thing is not just any that has permits: "how many houses have solar"."""
+    return mention.slot == "object" and text.tokens[mention.at].word in HOMES["objects"]
+
+
+def _sized(mentions: Sequence[Mention], text: Text) -> Iterator[Mention]:
+    """Give the words for things whose size is not kept: "the biggest solar system"."""
+    for mention in mentions:
+        if mention.slot == "category" and text.tokens[mention.end - 1].word in HOMES["sized"]:
+            yield replace(mention, at=mention.end - 1)
 
 
 def _is_understood(group: Mention, mentions: Sequence[Mention], text: Text, wish: Wish) -> bool:

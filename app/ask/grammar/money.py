@@ -1,15 +1,15 @@
-"""How much: amounts of US dollars and the bounds they make. Bounds are inclusive, as the filters are.
+"""How much: amounts of US dollars and the bounds they make.
 
-"Over $50,000" has to include a permit of exactly that, since no filter can leave it out.
+Filters are inclusive, so "over $50,000" begins a cent above it.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from app.ask.grammar.lexicon import UNITS
 from app.ask.grammar.numbers import AMOUNT, parse_amount
-from app.ask.grammar.text import Text, rule
+from app.ask.grammar.text import Found, Text, rule
 from app.permits.filters import VALUE_MAX_USD
 
 Bounds = tuple[Decimal | None, Decimal | None]
@@ -40,20 +40,27 @@ _VALUED = (
     r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)(?: is| was| of| at)? )"
 )
 _SIMPLE = r"(?<!no )(?<!not )"
+_ABOVE = rf"over|above|{_SIMPLE}more than|greater than|(?<!not )exceeding|in excess of|>"
+_BELOW = rf"under|below|{_SIMPLE}less than|lower than|cheaper than|<"
 _LOW = (
-    rf"(?:over|above|{_SIMPLE}more than|greater than|exceeding|in excess of|at least|no less than|not less than"
-    r"|upwards? of|minimum(?: of)?|min|starting at|>)"
+    rf"(?:(?P<strict>{_ABOVE})|at least|no less than|not less than|upwards? of|minimum(?: of)?|min|starting at"
+    r"|no lower than)"
 )
-_HIGH = (
-    rf"(?:under|below|{_SIMPLE}less than|lower than|at most|no more than|not more than|not exceeding|up to"
-    r"|maximum(?: of)?|max|cheaper than|<)"
-)
+_HIGH = rf"(?:(?P<strict>{_BELOW})|at most|no more than|not more than|not exceeding|up to|maximum(?: of)?|max)"
 _OR_MORE = r"(?:(?:or|and) (?:more|above|over|up|higher|greater)|plus|\+)"
 _OR_LESS = r"(?:or|and) (?:less|under|below|lower)"
 _END = rf"(?:{_MONEY}|[0-9]{{4,12}})"
 _RANGE = rule(rf"{_VALUED}?(?:(?:between|from) {_END} (?:and|to|-) {_END}|{_MONEY} (?:to|-) {_MONEY})")
-_AT_LEAST = rule(rf"{_VALUED}?(?:{_LOW} {_MONEY}|{_MONEY} {_OR_MORE})|{_VALUED}{_LOW} {_FIGURE}(?: {_SCALE})?")
-_AT_MOST = rule(rf"{_VALUED}?(?:{_HIGH} {_MONEY}|{_MONEY} {_OR_LESS})|{_VALUED}{_HIGH} {_FIGURE}(?: {_SCALE})?")
+_AT_LEAST = (
+    rule(rf"{_VALUED}?(?:{_LOW} {_MONEY}|{_MONEY} {_OR_MORE})"),
+    rule(rf"{_VALUED}{_LOW} {_FIGURE}(?: {_SCALE})?"),
+)
+_AT_MOST = (
+    rule(rf"{_VALUED}?(?:{_HIGH} {_MONEY}|{_MONEY} {_OR_LESS})"),
+    rule(rf"{_VALUED}{_HIGH} {_FIGURE}(?: {_SCALE})?"),
+)
+_UNHELD = rule(rf"(?:{_ABOVE}|{_BELOW}|at least|at most) {_MONEY}")
+_CENT = Decimal("0.01")
 
 
 def take_value_bounds(text: Text) -> Bounds:
@@ -62,9 +69,14 @@ def take_value_bounds(text: Text) -> Bounds:
         text.fold(pattern, _MONEY, _read_amount)
     if (bounds := _take_range(text)) is not None:
         return bounds
-    low = _take_bound(text, _AT_LEAST, lambda amount: True)
-    high = _take_bound(text, _AT_MOST, lambda amount: low is None or amount >= low)
+    low = _take_bound(text, _AT_LEAST, _CENT, lambda amount: amount <= VALUE_MAX_USD)
+    high = _take_bound(text, _AT_MOST, -_CENT, lambda amount: amount >= (low or 0))
     return low, high
+
+
+def find_unheld_bound(text: Text) -> Found | None:
+    """Find a bound that was not taken, since no permit could keep it ("less than $0")."""
+    return text.find(_UNHELD)
 
 
 def _read_amount(match: re.Match[str]) -> Decimal | None:
@@ -93,13 +105,19 @@ def _take_range(text: Text) -> Bounds | None:
     return None
 
 
-def _take_bound(text: Text, pattern: re.Pattern[str], fits: Callable[[Decimal], bool]) -> Decimal | None:
-    found = text.find(pattern)
+def _take_bound(
+    text: Text, patterns: Iterable[re.Pattern[str]], step: Decimal, fits: Callable[[Decimal], bool]
+) -> Decimal | None:
+    """Take the first bound that a pattern finds, moved by ``step`` where the amount itself is left out."""
+    found = next(filter(None, map(text.find, patterns)), None)
     if found is None:
         return None
     values = [value for value in text.values(found) if isinstance(value, Decimal)]
-    bound = values[0] if values else _read_amount(found.match)
-    if bound is None or not fits(bound):
+    amount = values[0] if values else _read_amount(found.match)
+    if amount is None:
+        return None
+    bound = amount + step if found.match["strict"] else amount
+    if not fits(bound):
         return None
     text.take(found)
     return bound

@@ -8,11 +8,12 @@ from typing import cast
 from app.ask.grammar.comparing import Sides, changes_over_years, find_comparison
 from app.ask.grammar.counts import take_limit, take_premise
 from app.ask.grammar.dates import DateMention, take_dates
+from app.ask.grammar.doubts import find_together, find_unclear
 from app.ask.grammar.filters import FIELDS, Part, build_filter
 from app.ask.grammar.kinds import Signs, decide, find_unused, has_subject
-from app.ask.grammar.lexicon import HERE_AT, Slot
+from app.ask.grammar.lexicon import HERE_AT, HOMES, Slot
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
-from app.ask.grammar.money import Bounds, take_value_bounds
+from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
 from app.ask.grammar.negation import set_aside_negations
 from app.ask.grammar.places import take_place, take_zips
 from app.ask.grammar.radii import take_radius
@@ -61,18 +62,33 @@ def _hear(question: str, today: date, context: Context) -> _Heard:
     own = take_own_words(text, context)
     correct_spelling(text)
     bounds = take_value_bounds(text)
+    unheld = _quote_bound(text)
     dates = take_dates(text, today)
     radius_m = take_radius(text)
-    mentions = _in_order(text, [*own, *take_zips(text), *take_mentions(text, context)])
+    mentions = sorted([*own, *take_zips(text), *take_mentions(text, context)], key=lambda mention: mention.at)
+    mentions = _read_compared_with(text, mentions)
+    together = find_together(text, mentions)
+    mentions = _read_homes(text, _drop_unmeant(text, mentions))
     if place is None:
         place, at_place = _find_here(text, mentions)
-    placed = Reading(place=place, at_place=at_place and radius_m is None, radius_m=radius_m, negation=negation)
+    placed = Reading(
+        place=place,
+        at_place=at_place and radius_m is None,
+        radius_m=radius_m,
+        negation=negation,
+        together=together,
+        unclear=unheld,
+    )
     return _Heard(text, mentions, dates, bounds, placed)
 
 
-def _in_order(text: Text, mentions: list[Mention]) -> list[Mention]:
-    """Sort the mentions, and drop what cannot be meant as it stands: it is left over."""
-    mentions.sort(key=lambda mention: mention.at)
+def _quote_bound(text: Text) -> str | None:
+    found = find_unheld_bound(text)
+    return " ".join(token.raw for token in text.tokens[found.first : found.end]) if found else None
+
+
+def _drop_unmeant(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Drop what cannot be meant as it stands: it is left over."""
     dropped = [mention for mention in mentions if mention.slot in {"refused", "both"}]
     for before, joint, after in zip(mentions, mentions[1:], mentions[2:], strict=False):
         # "Solar with battery": one permit that is both.
@@ -80,6 +96,32 @@ def _in_order(text: Text, mentions: list[Mention]) -> list[Mention]:
             dropped.append(after)
     _set_aside(text, dropped)
     return [mention for mention in mentions if mention not in dropped]
+
+
+def _read_compared_with(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Read "with" as what parts the sides in "compare pools with decks"."""
+    compares = [mention.at for mention in mentions if mention.values == ("compare",)]
+    joints = [mention for mention in mentions if mention.slot == "both" and text.tokens[mention.at].word == "with"]
+    if not compares or len(joints) != 1 or any(mention.slot == "than" for mention in mentions):
+        return mentions
+    return [replace(mention, slot="than") if mention is joints[0] else mention for mention in mentions]
+
+
+def _read_homes(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Read "new homes" as residential where nothing else is asked for; otherwise the word is left over."""
+    said = [mention for mention in mentions if mention.slot == "category"]
+    classes = [mention for mention in mentions if mention.slot == "permit_class"]
+    added: list[Mention] = []
+    for mention in said:
+        if HOMES["categories"].count(mention.values[0]):
+            for at in range(mention.at, mention.end):
+                word = text.tokens[at].word
+                permit_class = next((name for name, words in HOMES["classes"].items() if word in words), None)
+                if permit_class and len(said) == 1 and not classes:
+                    added.append(Mention("permit_class", (permit_class,), mention.at, mention.end))
+                elif permit_class or word in HOMES["narrower"]:
+                    text.mark([(at, at + 1)], State.ASIDE)
+    return sorted([*mentions, *added[:1]], key=lambda mention: mention.at)
 
 
 def _find_here(text: Text, mentions: Sequence[Mention]) -> tuple[Place | None, bool]:
@@ -93,10 +135,10 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     """Decide what it all comes to together, and leave over what does not fit."""
     text, mentions, placed = heard.text, heard.mentions, heard.placed
     premise = take_premise(text, mentions)
-    sides = find_comparison(mentions, heard.parts, premise)
+    sides = find_comparison(mentions, heard.parts, premise, text)
     wish = decide(mentions, text, _read_signs(heard, context, sides, premise))
     limit = take_limit(text, mentions, wish)
-    where, versus = _build_filters(heard, sides)
+    where, versus, unread = _build_filters(heard, sides)
     _set_aside(text, find_unused(mentions, wish, text, has_premise=premise is not None))
     leftovers = text.leftovers()
     return replace(
@@ -112,6 +154,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         has_subject=has_subject(mentions),
         declined=_find_topic(mentions),
         premise=premise,
+        unclear=placed.unclear or find_unclear(text, heard.parts, unread, compares=sides is not None),
         leftovers=leftovers,
         corrections=tuple(text.corrections),
     )
@@ -128,16 +171,16 @@ def _read_signs(heard: _Heard, context: Context, sides: Sides | None, premise: P
     )
 
 
-def _build_filters(heard: _Heard, sides: Sides | None) -> tuple[PermitFilter, PermitFilter | None]:
-    """Build the filter, or those of both sides; what they cannot hold is left over."""
+def _build_filters(heard: _Heard, sides: Sides | None) -> tuple[PermitFilter, PermitFilter | None, Sequence[Part]]:
+    """Build the filter, or those of both sides; what they cannot hold is left over, and given too."""
     cities = [city for mention in heard.mentions if mention.slot == "city" for city in mention.values]
-    where, loose = build_filter(sides.left if sides else heard.parts, cities=cities, bounds=heard.bounds)
-    _set_aside(heard.text, loose)
-    if sides is None:
-        return where, None
-    versus, loose = build_filter(sides.right, cities=cities, bounds=heard.bounds)
-    _set_aside(heard.text, [*loose, *sides.unused])
-    return where, versus
+    where, unread = build_filter(sides.left if sides else heard.parts, cities=cities, bounds=heard.bounds)
+    versus = None
+    if sides is not None:
+        versus, loose = build_filter(sides.right, cities=cities, bounds=heard.bounds)
+        unread = [*unread, *loose, *sides.unused]
+    _set_aside(heard.text, unread)
+    return where, versus, unread
 
 
 def _implied_place(heard: _Heard, order: Order | None, leftovers: tuple[str, ...]) -> Place | None:

@@ -77,8 +77,9 @@ class Reading:
     ``kind`` is None where nothing was understood that permits could answer. ``where`` and ``versus`` are the two
     sides of a comparison, each complete. ``at_place`` tells "at 1417 Juniper Street" from "near" it. ``limit`` and
     ``radius_m`` (metres) are as said, however large. ``negation`` is the first word, as written, that turns a clause
-    into its opposite; the clause is among the leftovers. ``leftovers`` are the words no rule understood, in order, and
-    ``corrections`` the misspelt words with what they were read as.
+    into its opposite; the clause is among the leftovers. ``together`` are the categories that one permit would have
+    to be at once, and ``unclear`` the words, as written, that no single plan can hold. ``leftovers`` are the words
+    no rule understood, in order, and ``corrections`` the misspelt words with what they were read as.
     """
 
     kind: Kind | None = None
@@ -95,5 +96,7 @@ class Reading:
     declined: Topic | None = None
     premise: Premise | None = None
     negation: str | None = None
+    together: tuple[str, ...] = ()
+    unclear: str | None = None
     leftovers: tuple[str, ...] = ()
     corrections: tuple[tuple[str, str], ...] = ()

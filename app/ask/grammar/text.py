@@ -17,11 +17,12 @@ REST = "…"
 
 # Compatibility forms would join a digit and a fraction ("1½" to "11/2"), so these are written out before.
 _BEFORE_NFKC = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "⅓": " 1/3 ", "⅔": " 2/3 ", "º": "°", "˚": "°"})
+_AT_ENDS = (("≥", " at least "), (">=", " at least "), ("≤", " at most "), ("<=", " at most "))
 _AFTER_NFKC = str.maketrans(
     dict.fromkeys("‐‑‒–—―−", "-")
     | dict.fromkeys("‘’ʼ`´", "'")
     | dict.fromkeys("“”„«»", '"')
-    | {"⁄": "/", "≥": ">", "≤": "<"}
+    | {"⁄": "/"}
     | dict.fromkeys(map(chr, [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]), None)
 )
 _QUOTED = re.compile(r"(?<!\w)'([^']{1,60})'(?!\w)")
@@ -77,6 +78,8 @@ def tokenize(question: str) -> list[Token]:
     """Cut a question into words in lower case; a sentence's end becomes a comma."""
     whole = unicodedata.normalize("NFKC", question.translate(_BEFORE_NFKC)).translate(_AFTER_NFKC)
     plain = _QUOTED.sub(r'"\1"', whole[:LONGEST])
+    for sign, words in _AT_ENDS:
+        plain = plain.replace(sign, words)
     tokens = [token for match in _PIECE.finditer(plain) for token in _cut(match.group())]
     kept = [token for before, token, after in _neighbours(tokens) if _stays(before, token, after)]
     return kept if len(whole) <= LONGEST else [*kept, Token(REST, REST)]
