@@ -101,7 +101,7 @@ def greet(addresses: Addresses) -> subprocess.Popen[bytes] | None:
     question = '{"question": "How many solar permits were issued in 2015?"}'
     say(f"Undervolt answers at {addresses.url}")
     print(f"""
-  Open       {addresses.url}/docs
+  Open       {addresses.url}/ (the map; the API is described at /docs)
   Near       curl '{addresses.url}/permits/near?lat=30.2672&lng=-97.7431&radius_m=500&limit=3'
   Ask        curl {addresses.url}/ask -H 'Content-Type: application/json' -d '{question}'
   End        Ctrl-C, or `make stop`, which ends the database too
