@@ -85,7 +85,7 @@ async def prepare(resources: Resources, asked: Question) -> Prepared:
             facts = await gather(session, register, planned.plan, place=planned.place_label)
     as_of = facts.as_of if facts else register.as_of(register.answering)
     prepared = Prepared(asked, planned, facts, as_of, today, Narration(began))
-    prepared.sentences = compose(planned, facts, register)
+    prepared.sentences = compose(planned, facts)
     prepared.answered_s = monotonic() - began
     return prepared
 
@@ -167,14 +167,14 @@ def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
 
 
-def compose(planned: Planned, facts: Facts | None, register: Register) -> list[dict[str, Any]]:
+def compose(planned: Planned, facts: Facts | None) -> list[dict[str, Any]]:
     """Write the answer: what was adjusted, the facts told in order, what is missing, and what it stands on."""
     told = [say(sentence) for sentence in planned.sentences]
     if facts is None:
         return told
     told += check_premise(planned, facts)
     told += tell_facts(facts)
-    return told + tell_standing(facts, register)
+    return told + tell_standing(facts)
 
 
 def tell_facts(facts: Facts) -> list[dict[str, Any]]:
@@ -194,7 +194,7 @@ def tell_facts(facts: Facts) -> list[dict[str, Any]]:
     return told
 
 
-def tell_standing(facts: Facts, register: Register) -> list[dict[str, Any]]:
+def tell_standing(facts: Facts) -> list[dict[str, Any]]:
     """Say which years are not there, what sums are of, how far the data reach, and that invented data are invented."""
     told = []
     if facts.absent_years:
