@@ -15,7 +15,7 @@ from app.permits.register import RegisterCache
 from app.problems import install_problems
 from app.routes import ask, operations, pages, permits
 from app.settings import Settings, read_settings
-from app.telemetry import set_up_logs
+from app.telemetry import Metrics, set_up_logs
 
 VERSION = "0.1.0"
 DESCRIPTION = (
@@ -39,6 +39,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app = FastAPIOffline(title="Undervolt", version=VERSION, lifespan=lifespan, description=DESCRIPTION, redoc_url=None)
     app.state.settings = settings
     app.state.registers = RegisterCache()
+    app.state.metrics = Metrics()
     install_problems(app)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
     for routes in (permits, ask, operations, pages):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from app.main import create_app
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-TABLES = "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, ingest_runs"
+TABLES = (
+    "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
+    " ingest_runs"
+)
 
 
 @pytest.fixture(scope="session")
@@ -106,26 +110,31 @@ class Store:
         """Bring words and states up to date, and count the data version on."""
         self.connection.execute("TRUNCATE register_words, city_states")
         for field in ("permit_type", "permit_class", "status_current"):
-            self._count_words(field, f"{field}_mapped")
-        self._count_words("work_class", "NULL")
+            self._count_words(field)
+        self._count_words("work_class")
         self.connection.execute(
             "INSERT INTO register_words"
-            " SELECT city, 'issued_year', extract(year FROM issued_date)::text, NULL, count(*) FROM permits"
+            " SELECT city, 'issued_year', extract(year FROM issued_date)::text, count(*) FROM permits"
             " WHERE issued_date IS NOT NULL AND removed_run IS NULL GROUP BY 1, 3"
         )
         self.connection.execute(
             "INSERT INTO city_states (city, run, data_through, synthetic, permits, without_location,"
-            " without_category, without_zip, without_issued_date, without_applied_date, without_value)"
+            " without_category, without_zip, without_issued_date, without_applied_date, without_value,"
+            " categories_version)"
             " SELECT city, max(first_run), max(issued_date), city = 'sample', count(*), count(*) - count(location),"
             " count(*) FILTER (WHERE categories = '{}'), count(*) - count(original_zip),"
-            " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd)"
+            " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd), 1"
             " FROM permits WHERE removed_run IS NULL GROUP BY city"
         )
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
-    def _count_words(self, field: str, mapped: str) -> None:
+    def succeed(self, city: str, at: datetime) -> None:
+        """Note that a run of a published city succeeded then, and published nothing."""
+        self.connection.execute("UPDATE city_states SET succeeded_at = %s WHERE city = %s", [at, city])
+
+    def _count_words(self, field: str) -> None:
         self.connection.execute(
-            f"INSERT INTO register_words SELECT city, '{field}', {field}, min({mapped}), count(*)"
+            f"INSERT INTO register_words SELECT city, '{field}', {field}, count(*)"
             f" FROM permits WHERE {field} IS NOT NULL AND removed_run IS NULL GROUP BY city, {field}"
         )
 
@@ -139,7 +148,10 @@ def store_connection(database_url: str) -> Generator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def store(store_connection: psycopg.Connection[Any]) -> Store:
-    """An empty store."""
+    """An empty store, without what a run that ended too early had staged."""
+    staged = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'staging%'"
+    for (name,) in store_connection.execute(staged).fetchall():
+        store_connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
     store_connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
     return Store(store_connection)
 

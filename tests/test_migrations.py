@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -30,3 +31,21 @@ def test_migrations_go_up_down_and_up_again_and_match_the_models(empty_database:
     assert {name for (name,) in left} == {"alembic_version", "spatial_ref_sys"}
     migrate(empty_database, "head")
     command.check(alembic_config(empty_database))
+
+
+def test_a_city_loaded_before_keeps_the_instant_of_its_last_good_run(empty_database: str) -> None:
+    migrate(empty_database, "0001")
+    counts = "permits, without_location, without_category, without_zip, without_issued_date, without_applied_date"
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(
+            "INSERT INTO ingest_runs (city, source, status, finished_at) VALUES"
+            " ('austin', 'a', 'published', '2026-11-21Z'), ('austin', 'a', 'unchanged', '2026-11-22Z'),"
+            " ('austin', 'a', 'failed', '2026-11-23Z'), ('chicago', 'c', 'published', '2026-11-24Z')"
+        )
+        connection.execute(
+            f"INSERT INTO city_states (city, run, {counts}, without_value) VALUES ('austin', 1, 1, 0, 0, 0, 0, 0, 0)"
+        )
+    migrate(empty_database, "head")
+    with psycopg.connect(empty_database) as connection:
+        kept = connection.execute("SELECT succeeded_at FROM city_states").fetchall()
+    assert kept == [(datetime(2026, 11, 22, tzinfo=UTC),)]

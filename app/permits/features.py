@@ -30,6 +30,7 @@ SHORT = (
     "completed_date",
     "categories",
     "solar_kw",
+    "battery_kwh",
     "description",
     "original_address1",
     "original_zip",

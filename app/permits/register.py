@@ -1,13 +1,14 @@
 """What is loaded: the cities, their words, how far their data reach, and what is missing in them.
 
-Read whole once per data version and kept in memory; nothing here is counted per request.
+Read whole when a run has succeeded and kept in memory; nothing here is counted per request.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import NoSuchCity
@@ -27,7 +28,10 @@ LOOKED_FOR = ("without_location", "without_category")
 
 @dataclass(frozen=True)
 class CityState:
-    """How one city's register stands after its last published run. Counts are of permits not removed."""
+    """How one city's register stands after its last published run. Counts are of permits not removed.
+
+    ``succeeded_at`` is when a run last ended well, one that had nothing to publish included.
+    """
 
     city: str
     run: int
@@ -40,6 +44,8 @@ class CityState:
     without_issued_date: int
     without_applied_date: int
     without_value: int
+    succeeded_at: datetime
+    categories_version: int
 
 
 @dataclass(frozen=True)
@@ -106,24 +112,39 @@ class Register:
         """Say how many permits of each city lack what a query looks for, so that it cannot find them."""
         return {name: {count: getattr(self.cities[name], count) for count in counts} for name in cities}
 
+    def find_stale(self, *, now: datetime, after: timedelta) -> dict[str, timedelta]:
+        """Give the real cities whose last success is longer ago than ``after``, each with how long ago it is."""
+        ages = {name: now - state.succeeded_at for name, state in sorted(self.cities.items()) if not state.synthetic}
+        return {name: age for name, age in ages.items() if age > after}
+
     @staticmethod
     def _stand(state: CityState) -> dict[str, Any]:
         through = state.data_through.isoformat() if state.data_through else None
-        stand: dict[str, Any] = {"run": state.run, "data_through": through}
+        succeeded = state.succeeded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stand: dict[str, Any] = {"run": state.run, "data_through": through, "succeeded_at": succeeded}
         return stand | {"synthetic": True} if state.synthetic else stand
 
 
+# Each city's instant rather than the newest of all: two runs that end at once may commit in the other order.
+SELECT_MOVING = select(
+    data_versions.c.version,
+    select(func.array_agg(aggregate_order_by(city_states.c.succeeded_at, city_states.c.city))).scalar_subquery(),
+)
+"""What moves with every run that succeeds: the data version where it published, its city's instant in any case."""
+
+
 class RegisterCache:
-    """The register of the newest data version seen by this process."""
+    """The register as this process last saw it."""
 
     def __init__(self) -> None:
         self._register: Register | None = None
+        self._seen: tuple[Any, ...] = ()
 
     async def find(self, session: AsyncSession) -> Register:
-        """Give the register of the session's own snapshot, read again only where the data version moved."""
-        version = await session.scalar(select(data_versions.c.version))
-        if self._register is None or self._register.data_version != version:
-            self._register = await find_register(session)
+        """Give the register of the session's own snapshot, read again only where a run has succeeded meanwhile."""
+        seen = tuple((await session.execute(SELECT_MOVING)).one())
+        if self._register is None or self._seen != seen:
+            self._register, self._seen = await find_register(session), seen
         return self._register
 
 

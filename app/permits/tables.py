@@ -56,6 +56,8 @@ ingest_runs = Table(
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("finished_at", DateTime(timezone=True)),
     Column("report", JSONB, comment="the run's report, as it was printed"),
+    Column("request", LargeBinary, comment="hash of what was asked for: a later run that asks for the same may resume"),
+    Column("progress", JSONB, comment="what is staged and where to go on; null once the run needs neither"),
     Index(None, "city", "run"),
 )
 
@@ -95,6 +97,7 @@ permits = Table(
     Column("link", Text),
     Column("categories", ARRAY(Text), nullable=False),
     Column("solar_kw", Double),
+    Column("battery_kwh", Double),
     Column("location", Geography("POINT", 4326, spatial_index=False), comment="a usable point, or null"),
     Column("reported_location", Geometry("POINT", 4326, spatial_index=False), comment="the source's own pair"),
     Column("location_quality", Text, nullable=False),
@@ -120,7 +123,7 @@ permit_changes = Table(
     Column("change", BigInteger, primary_key=True, autoincrement=True),
     Column("city", KeyText, nullable=False),
     Column("source_id", KeyText, nullable=False),
-    Column("run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False),
+    Column("run", BigInteger, nullable=False),
     Column("field", Text, nullable=False),
     Column("old_value", Text),
     Column("new_value", Text),
@@ -135,7 +138,9 @@ source_rows = Table(
     Column("source_row_id", KeyText, primary_key=True, comment="the portal's row id, or one made of key and hash"),
     Column("row_hash", LargeBinary, nullable=False, comment="of the kept columns only"),
     Column("source_id", KeyText, nullable=False),
-    Column("run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False),
+    Column("run", BigInteger, nullable=False),
+    Column("form", KeyText, nullable=False, comment="the form of the city file that read it"),
+    Column("updated_at", KeyText, comment="the source's own instant or day of this content, as it wrote it"),
     Index(None, "city", "source_id"),
 )
 
@@ -149,7 +154,21 @@ rejected_records = Table(
     Column("row_hash", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
     Column("kept_columns", JSONB, comment="the columns that the city file allows; null where columns are in doubt"),
+    Column("row_id", Text, comment="the portal's row id, where it has one"),
+    Column("source_id", KeyText, comment="the key of its permit, where it could be read"),
+    Column("resolved_run", BigInteger, comment="the run that took it after all"),
     Index(None, "city", "reason"),
+)
+
+source_states = Table(
+    "source_states",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column("source", KeyText, primary_key=True),
+    Column(
+        "run", BigInteger, ForeignKey("ingest_runs.run"), nullable=False, comment="the last run that read it to its end"
+    ),
+    Column("state", JSONB, nullable=False, comment="watermark, tags and counts; nothing of a row"),
 )
 
 regions = Table(
@@ -188,6 +207,19 @@ city_states = Table(
     Column("without_issued_date", BigInteger, nullable=False),
     Column("without_applied_date", BigInteger, nullable=False),
     Column("without_value", BigInteger, nullable=False),
+    Column(
+        "succeeded_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="when a run last ended published or unchanged",
+    ),
+    Column(
+        "categories_version",
+        Integer,
+        nullable=False,
+        comment="of the rules that every permit of the city was read by",
+    ),
 )
 
 register_words = Table(
@@ -201,6 +233,5 @@ register_words = Table(
         comment="permit_type, permit_class, work_class, status_current or issued_year",
     ),
     Column("word", KeyText, primary_key=True, comment="as the city writes it"),
-    Column("mapped", Text, comment="the closed word it is mapped to, if any"),
     Column("permits", BigInteger, nullable=False),
 )

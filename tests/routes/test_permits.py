@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
@@ -42,10 +42,12 @@ async def test_near_replies_as_documented(store: Store, client: httpx.AsyncClien
     )
     store.add_permit()
     store.publish()
+    store.succeed("austin", datetime(2015, 2, 4, 9, 30, tzinfo=UTC))
     document = await near(client)
     assert document["type"] == "FeatureCollection"
     assert document["numberReturned"] == 1
-    assert document["as_of"]["cities"] == {"austin": {"run": 1, "data_through": "2015-02-03"}}
+    stand = {"run": 1, "data_through": "2015-02-03", "succeeded_at": "2015-02-04T09:30:00Z"}
+    assert document["as_of"]["cities"] == {"austin": stand}
     assert document["missing"] == {"austin": {"without_location": 1, "without_category": 1}}
     (feature,) = document["features"]
     assert feature["id"] == f"austin/{source_id}"
