@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
-from app.ingest.category_rules import A_BUILDING, A_NEW_BUILDING, ELECTRICAL, MECHANICAL, RULES, TRADES, Rule
+from app.ingest.category_rules import A_BUILDING, A_NEW_BUILDING, ANY_HINT, ELECTRICAL, MECHANICAL, RULES, TRADES, Rule
+from app.ingest.energy import find_battery_kwh, find_solar_kw
 from app.permits.words import Category, PermitTypeMapped
 
 # The trades of one project come close together and share its description.
 CACHED_TEXTS = 10_000
+CACHED_WORDS = 50_000
 CACHED_CLASSES = 4096
 ORDER = {category: place for place, category in enumerate(Category)}
 
@@ -22,6 +25,11 @@ NO_BUILDING_CLASS = re.compile(
 )
 NEW_WORK = re.compile(r"new|shell")
 EXISTING_CLASS = re.compile(r"remodel|alter|renov|addn|addition|convn")
+TELLING_TYPES: dict[str | None, Category] = {
+    PermitTypeMapped.DEMOLITION: Category.DEMOLITION,
+    PermitTypeMapped.POOL_SPA: Category.POOL,
+    PermitTypeMapped.ROOF: Category.ROOF,
+}
 BARE_CLASSES = frozenset({"", "residential", "commercial"})
 
 # What an addition's class also holds, and what shows that floor area is added all the same.
@@ -32,8 +40,8 @@ FLOOR_AREA = re.compile(r"room|addition|add'?n|floor|story|bath|garage|kitchen|l
 
 # What a new building's class also holds: machines, masts, and work on a building that stands.
 NO_BUILDING = re.compile(
-    r"antenna|generator|gen-?set|telecom|\btower|fence|retaining wall|tank\b|kiosk|canopy|solar|transformer|equipment"
-    r"|dumpster|trellis|shade|light|loop"
+    r"\b(?:antenna|generator|gen-?set|telecom|tower|fence|retaining wall|tank\b|kiosk|canopy|solar|transformer"
+    r"|equipment|dumpster|trellis|shade|light|loop)"
 )
 STANDING = re.compile(r"\W*(?:partial demo\w*\W*)?(?:add'?n|addition|rem\b|remod|convert|renov|enclos|shell addn)")
 
@@ -47,9 +55,16 @@ class Subject(NamedTuple):
     work_class: str
 
 
+@lru_cache(CACHED_WORDS)
+def _find_hinted(word: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.hint.search(word)) if ANY_HINT.search(word) else ()
+
+
 @lru_cache(CACHED_TEXTS)
 def _find_rules(text: str) -> tuple[Rule, ...]:
-    return tuple(rule for rule in RULES if rule.holds(text))
+    hinted = set(chain.from_iterable(map(_find_hinted, text.split())))
+    spaced = f" {text}"
+    return tuple(rule for rule in hinted if rule.holds(spaced))
 
 
 @lru_cache(CACHED_CLASSES)
@@ -59,6 +74,8 @@ def _classify(permit_type: str | None, permit_class: str, work_class: str) -> fr
 
 
 def _tell_by_class(permit_type: str | None, kind: str, work: str) -> Iterator[Category]:
+    if permit_type in TELLING_TYPES:
+        yield TELLING_TYPES[permit_type]
     if "irrigation" in work:
         yield Category.IRRIGATION
     if "finish out" in kind:
@@ -81,6 +98,7 @@ def _tell_by_class(permit_type: str | None, kind: str, work: str) -> Iterator[Ca
         yield Category.HVAC
 
 
+@lru_cache(CACHED_TEXTS)
 def categorize(subject: Subject) -> tuple[Category, ...]:
     """Give what the permit is about, in the order of :class:`Category`; nothing where no rule holds."""
     if subject.permit_type == PermitTypeMapped.SIGN or "sign permit" in subject.permit_class.lower():
@@ -98,7 +116,12 @@ def categorize(subject: Subject) -> tuple[Category, ...]:
 def _serves_new_building(subject: Subject, text: str) -> bool:
     """Whether new work of a trade is for a new building: "new electric service to new residence"."""
     is_new_trade = subject.permit_type in TRADES and NEW_WORK.match(subject.work_class.strip().lower()) is not None
-    return is_new_trade and A_NEW_BUILDING.search(text) is not None
+    return is_new_trade and _names_new_building(text)
+
+
+@lru_cache(CACHED_TEXTS)
+def _names_new_building(text: str) -> bool:
+    return "new " in text and A_NEW_BUILDING.search(text) is not None
 
 
 def _deny(found: set[Category], told: set[Category], text: str) -> Iterator[Category]:
@@ -114,5 +137,16 @@ def _deny(found: set[Category], told: set[Category], text: str) -> Iterator[Cate
         yield Category.DECK
 
 
+@lru_cache(CACHED_TEXTS)
 def _is_no_new_building(text: str) -> bool:
     return STANDING.match(text) is not None or (NO_BUILDING.search(text) is not None and not A_BUILDING.search(text))
+
+
+def find_categories(
+    description: str, permit_type_mapped: str | None, permit_class: str, work_class: str
+) -> tuple[list[str], float | None, float | None]:
+    """Give what a permit is about, and the kW of its photovoltaic system and the kWh of its battery, where told."""
+    categories = categorize(Subject(description, permit_type_mapped, permit_class, work_class))
+    solar_kw = find_solar_kw(description) if Category.SOLAR in categories else None
+    battery_kwh = find_battery_kwh(description) if Category.BATTERY in categories else None
+    return [str(category) for category in categories], solar_kw, battery_kwh

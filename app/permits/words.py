@@ -1,13 +1,35 @@
 """The closed words of the register: BLDS's standardized values and this service's categories, with their definitions.
 
 Only categories are versioned here: what one means to a caller is its definition, and how a permit gets it stands in
-``ingest.categories``.
+``ingest.categories``. Whoever changes a definition, or a rule so that a real permit gets other categories, adds the
+next version to :data:`CATEGORIES_VERSIONS`: what was categorized under a lower one is stale, and figures from before
+and after it are not to be compared.
 """
 
+from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
-CATEGORIES_VERSION = 1
+
+class CategoriesVersion(NamedTuple):
+    """Since when, and what became different for a permit."""
+
+    since: date
+    changed: str
+
+
+CATEGORIES_VERSIONS: MappingProxyType[int, CategoriesVersion] = MappingProxyType(
+    {
+        1: CategoriesVersion(date(2026, 11, 24), "the first definitions and rules"),
+        2: CategoriesVersion(
+            date(2026, 11, 25),
+            "solar, battery, ev_charger, generator, pool and demolition are defined more closely and measured;"
+            " what takes a pool away is demolition and no pool; a type of demolition, pool or roof tells its category",
+        ),
+    }
+)
+CATEGORIES_VERSION = max(CATEGORIES_VERSIONS)
 
 
 class Category(StrEnum):
@@ -37,15 +59,33 @@ class Category(StrEnum):
 
 DEFINITIONS: MappingProxyType[Category, str] = MappingProxyType(
     {
-        Category.SOLAR: "installs, extends or replaces a photovoltaic system; solar water heating is not counted",
-        Category.BATTERY: "installs a stationary battery or energy storage system",
-        Category.EV_CHARGER: "installs a charger or an outlet for electric vehicles",
+        Category.SOLAR: (
+            "installs, connects, extends or replaces a photovoltaic system, by a building or electrical permit;"
+            " solar water heating is not counted"
+        ),
+        Category.BATTERY: (
+            "installs a stationary battery or energy storage system, or a room for one, by a building or electrical"
+            " permit; an uninterruptible power supply counts where its batteries are named"
+        ),
+        Category.EV_CHARGER: (
+            "installs a charger, a circuit or an outlet for electric vehicles, by a building or electrical permit;"
+            " what is laid for a later one is not counted"
+        ),
         Category.PANEL_UPGRADE: "upgrades or replaces an electrical service or panel",
-        Category.GENERATOR: "installs or replaces a standby or emergency generator",
+        Category.GENERATOR: (
+            "installs or replaces a standby or emergency generator, its pad, enclosure, fuel line or wiring,"
+            " in any trade; an inlet for a portable one is not counted"
+        ),
         Category.HVAC: "installs, replaces or repairs heating, cooling or ventilation",
         Category.WATER_HEATER: "installs or replaces a water heater",
-        Category.POOL: "builds, remodels or equips a swimming pool or a spa",
-        Category.DEMOLITION: "demolishes a building or a part of one, interiors included",
+        Category.POOL: (
+            "builds, remodels or equips a swimming pool or a spa, in any trade;"
+            " what stands beside one or takes it away is not counted"
+        ),
+        Category.DEMOLITION: (
+            "demolishes, by its building permit, a building, another structure or a part of one, interiors included;"
+            " paving is not counted, and what a remodel replaces only where it is called demolition"
+        ),
         Category.NEW_CONSTRUCTION: "erects a new building or dwelling, in any of its trades",
         Category.ADDITION: "adds floor area to an existing building",
         Category.REMODEL: "remodels, alters or renovates an existing building",

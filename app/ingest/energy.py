@@ -1,4 +1,4 @@
-"""The size of a photovoltaic system, read from a permit's description."""
+"""The size of a photovoltaic system and of a battery, read from a permit's description with its unit."""
 
 import re
 
@@ -19,6 +19,27 @@ OTHER_WORD = re.compile(
 BRACKETED = re.compile(r"(?:solar|\bpv\b)[^.;]{0,20}[(:]\W*$")
 DIRECT = re.compile(r"(?:solar|\bpv\b)\W{0,2}$")
 OLDER = re.compile(r"(?:existing|homeowner has an?|current)\W*$")
+
+BATTERY_KWH_MIN, BATTERY_KWH_MAX = 0.5, 1_000_000.0
+# Of one home battery; a figure above it is of all of them: "(2) Powerwalls, 27 kWh".
+UNIT_KWH_MAX = 20.0
+ENERGY = re.compile(rf"{NUMBER}[ -]?(?:(k) ?-?w-?h(?:rs?)?\b|kilo-?watt[- ]?hours?|(m)wh\b|mega-?watt[- ]?hours?)")
+# What a system yields or uses in a time is no size.
+RATE = re.compile(
+    r" ?(?:/|per |an? |each )? ?(?:ye?a?r|month|mo\b|day|annual|of (?:annual|yearly)|production|consum|usage)"
+)
+YIELD = re.compile(
+    r"(?:produc\w*|generat(?:e|es|ing|ion)|yield\w*|consum\w*|usage|offset\w*)(?: (?:of|about|est\w*|up to))*\W*$"
+)
+TOTAL = re.compile(r"[ ,(]*(?:in )?total|[ ,(]*combined")
+COUNT = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+UNITS = re.compile(
+    rf"(?<![\w.,])\(?(\d{{1,3}}|{'|'.join(COUNT)})\)?(?: ?[x@×] ?|,? "
+    r"(?:(?:new|tesla|enphase|franklin\w*|eg4|lg|sonnen|power ?walls?(?: ?[23]\b)?|pw ?[23]?|batter(?:y|ies)|units?"
+    r"|modules?|energy|storage|systems?|ess|lithium|ion|at|of|rated|@)[ ,(-]*)+)$"
+)
+TIMES = re.compile(r"(?: each| batter(?:y|ies)| units?)? ?[x×] ?(\d{1,3})\b")
+
 # How far from its number the word may stand that says what the number is of, in characters.
 REACH = 60
 
@@ -37,6 +58,41 @@ def find_solar_kw(description: str) -> float | None:
         return _bound(int(modules[1]) * float(modules[2]) / 1000)
     watts = [_number(found[1]) for found in WATTS.finditer(text) if _is_of_solar(text, found)]
     return _bound(next((watt / 1000 for watt in watts if watt >= 1000), 0.0))
+
+
+def find_battery_kwh(description: str) -> float | None:
+    """Give the capacity of the batteries in kWh, as the description tells it; where it tells none, nothing.
+
+    A figure that is called a total wins, else the first that no older battery and no yearly yield claims, times the
+    number of units where one stands at it. Kilowatts are no capacity.
+    """
+    text = description.lower()
+    figures = [found for found in ENERGY.finditer(text) if _is_capacity(text, found)]
+    for found in figures:
+        if TOTAL.match(text, found.end()):
+            return _bound_kwh(_kilowatt_hours(found))
+    return _bound_kwh(_kilowatt_hours(figures[0]) * _count_units(text, figures[0])) if figures else None
+
+
+def _is_capacity(text: str, figure: re.Match[str]) -> bool:
+    before = text[max(0, figure.start() - REACH) : figure.start()]
+    return not (RATE.match(text, figure.end()) or YIELD.search(before) or OLDER.search(before))
+
+
+def _kilowatt_hours(figure: re.Match[str]) -> float:
+    return _number(figure[1]) * (1000 if "m" in figure[0] else 1)
+
+
+def _count_units(text: str, figure: re.Match[str]) -> int:
+    """Give how many batteries of the figure's size there are."""
+    if _kilowatt_hours(figure) > UNIT_KWH_MAX:
+        return 1
+    told = UNITS.search(text, max(0, figure.start() - REACH), figure.start()) or TIMES.match(text, figure.end())
+    return COUNT.get(told[1]) or int(told[1]) if told else 1
+
+
+def _bound_kwh(kilowatt_hours: float) -> float | None:
+    return round(kilowatt_hours, 3) if BATTERY_KWH_MIN <= kilowatt_hours <= BATTERY_KWH_MAX else None
 
 
 def _is_of_solar(text: str, figure: re.Match[str]) -> bool:
