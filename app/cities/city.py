@@ -6,6 +6,8 @@ Whether its maps end in words that the register knows is not checked here: those
 import re
 import tomllib
 from collections.abc import Collection
+from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -48,6 +50,11 @@ PermitField = Literal[
 MappedField = Literal["permit_type", "permit_class", "status_current"]
 UsableQuality = Literal["rooftop", "interpolated", "approximate", "multipoint", "unstated"]
 
+# The ways to tell a point, each by the settings that it takes.
+PLACE_WAYS = ({"lat", "lng"}, {"wkt"}, {"geojson"}, {"ewkb"}, {"x", "y", "epsg"})
+# The one date form that strptime cannot read: "/Date(1189506663000)/", milliseconds of UTC since 1970.
+ODATA = "odata"
+
 
 def _compile(pattern: str) -> str:
     try:
@@ -55,6 +62,23 @@ def _compile(pattern: str) -> str:
     except re.error as error:
         raise ValueError(f"not a regular expression: {error}") from None
     return pattern
+
+
+def _compile_with_group(pattern: str) -> str:
+    if not re.compile(_compile(pattern)).groups:
+        raise ValueError("has no group that would be the day")
+    return pattern
+
+
+def _check_date_form(form: str) -> str:
+    day = datetime(2026, 1, 2)  # noqa: DTZ001 - a calendar day, written and read again
+    try:
+        told = form == ODATA or datetime.strptime(day.strftime(form), form).date() == day.date()  # noqa: DTZ007
+    except ValueError:
+        told = False
+    if not told:
+        raise ValueError(f"{form!r} is not a date form that tells year, month and day")
+    return form
 
 
 def _as_column(value: object) -> object:
@@ -66,6 +90,8 @@ def _as_tuple(value: object) -> object:
 
 
 Pattern = Annotated[str, AfterValidator(_compile)]
+DayPattern = Annotated[str, AfterValidator(_compile_with_group)]
+DateForm = Annotated[str, AfterValidator(_check_date_form)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
@@ -96,7 +122,7 @@ class Point(Strict, frozen=True):
 
 
 class Taken(Strict, frozen=True):
-    """Where a field comes from: the first of ``columns`` that is filled.
+    """Where a field comes from: the first of ``columns`` that is filled; with ``join`` all that are, by single blanks.
 
     ``take`` is a regular expression that the whole value has to match, whose first group that took part is the field; a
     value that does not match gives no field. ``only_with_point`` keeps what a geocoder said of a place only where its
@@ -104,6 +130,7 @@ class Taken(Strict, frozen=True):
     """
 
     columns: Columns
+    join: bool = False
     take: Pattern | None = None
     only_with_point: bool = False
     at_least: float = 0
@@ -122,33 +149,62 @@ class WordMap(Strict, frozen=True):
 
 
 class Places(Strict, frozen=True):
-    """Which columns hold a point, and how good the source says it is."""
+    """Which columns hold a point, in which of five ways, and how good the source says it is.
 
-    lat: Columns
-    lng: Columns
+    ``lat`` and ``lng`` are degrees; ``wkt`` is POINT or MULTIPOINT, ``geojson`` the same as JSON, ``ewkb`` either one
+    in hex digits; ``x`` and ``y`` are coordinates of the reference system ``epsg``. All but the last are WGS 84. Of
+    several points the first one counts.
+    """
+
+    lat: Columns | None = None
+    lng: Columns | None = None
+    wkt: Columns | None = None
+    geojson: Columns | None = None
+    ewkb: Columns | None = None
+    x: Columns | None = None
+    y: Columns | None = None
+    epsg: int | None = None
     accuracy: str | None = None
     qualities: dict[str, UsableQuality] = {}
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """The columns of each part that a point is made of; without one of the parts there is none."""
+        ways = (self.lat, self.lng, self.wkt, self.geojson, self.ewkb, self.x, self.y)
+        return tuple(columns for columns in ways if columns)
+
+    @model_check(mode="after")
+    def _says_one_way(self) -> Self:
+        told = {name for way in PLACE_WAYS for name in way if getattr(self, name) is not None}
+        if told not in PLACE_WAYS:
+            raise ValueError("a place is one of lat and lng, wkt, geojson, ewkb, or x, y and epsg")
+        return self
 
 
 class Form(Strict, frozen=True):
     """One shape in which the city's records come, told by the columns that it ``needs``.
 
-    ``titles`` are other spellings of a column's name. ``source_id`` joined by blanks is the permit's key, ``shape``
-    what each key looks like. ``row_id`` and ``updated`` are the portal's own row id and instant, where it has them. A
-    field that ``columns`` leave out is one that this form does not tell: what another form told of it stays. Every
-    column that is not named is never read. ``witness`` is a column of closed words: a record in which one of them
-    stands beside it, and none in it, has its columns shifted. ``rejects_keep`` are the columns that a rejected record
-    may keep.
+    ``titles`` are other spellings of a column's name; a name with dots is that of a nested member. ``source_id`` joined
+    by blanks is the permit's key, or, written as ``{ hash = [...] }`` where the source counts nothing, a hash of these
+    columns (``hashed``); ``shape`` is what each key looks like. ``row_id`` and ``updated`` are the portal's own row id
+    and instant, where it has them; ``as_of`` finds the day of a snapshot in its file's name. ``blank`` are words that
+    mean nothing stated. A field that ``columns`` leave out is one that this form does not tell: what another form told
+    of it stays. Every column that is not named is never read. ``witness`` is a column of closed words: a record in
+    which one of them stands beside it, and none in it, has its columns shifted. ``rejects_keep`` are the columns that
+    a rejected record may keep.
     """
 
     name: str
     needs: tuple[str, ...] = Field(min_length=1)
     titles: dict[str, str] = {}
     source_id: Columns
+    hashed: bool = False
     shape: Pattern = r".+"
     row_id: str | None = None
     updated: str | None = None
-    date_forms: tuple[str, ...] = Field(min_length=1)
+    as_of: DayPattern | None = None
+    blank: tuple[str, ...] = ()
+    date_forms: tuple[DateForm, ...] = Field(min_length=1)
     columns: dict[PermitField, Annotated[Taken, BeforeValidator(_as_column)]]
     place: Places | None = None
     witness: str | None = None
@@ -159,8 +215,16 @@ class Form(Strict, frozen=True):
     def read_columns(self) -> frozenset[str]:
         """Every column that is read; all others are dropped by the reader."""
         named = [column for taken in self.columns.values() for column in taken.columns]
-        place = [*self.place.lat, *self.place.lng, self.place.accuracy] if self.place else []
+        place = [*(column for part in self.place.parts for column in part), self.place.accuracy] if self.place else []
         return frozenset(filter(None, [*named, *self.source_id, *place, self.row_id, self.updated]))
+
+    @model_check(mode="before")
+    @classmethod
+    def _takes_a_hash_for_a_key(cls, told: object) -> object:
+        match told:
+            case {"source_id": {"hash": columns, **others}, **rest} if not others:
+                return {**rest, "source_id": columns, "hashed": True}
+        return told
 
     @model_check(mode="after")
     def _keeps_only_what_is_read(self) -> Self:
@@ -169,8 +233,26 @@ class Form(Strict, frozen=True):
         return self
 
 
+class Portal(Strict, frozen=True):
+    """The city's open-data portal: a Socrata data set whose records come in the form named ``form``.
+
+    ``key`` is the column by which the city itself counts its records, for finding deletions every ``keys_every_days``.
+    ``token_env`` names the environment variable of the app token, which is optional.
+    """
+
+    kind: Literal["socrata"]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^/?#@]+$")]
+    dataset: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")]
+    form: str
+    key: Columns
+    page_rows: int = Field(default=10_000, ge=1, le=50_000)
+    overlap_minutes: int = Field(default=60, ge=0)
+    keys_every_days: float = Field(default=7, gt=0)
+    token_env: str | None = "SOCRATA_APP_TOKEN"  # noqa: S105 - a variable's name
+
+
 class City(Strict, frozen=True):
-    """One city file."""
+    """One city file. ``personal`` are patterns of columns, in any case, that no form may ever read."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     title: str
@@ -178,8 +260,10 @@ class City(Strict, frozen=True):
     synthetic: bool = False
     box: Box
     default_points: tuple[Point, ...] = ()
+    personal: tuple[str, ...] = ()
     maps: dict[MappedField, WordMap] = {}
     forms: tuple[Form, ...] = Field(min_length=1)
+    portal: Portal | None = None
 
     def choose_form(self, columns: Collection[str]) -> Form | None:
         """Give the first form whose needed columns are all there, under its own names or other titles."""
@@ -187,6 +271,29 @@ class City(Strict, frozen=True):
             if set(form.needs) <= {form.titles.get(column, column) for column in columns}:
                 return form
         return None
+
+    def is_personal(self, column: str) -> bool:
+        """Whether a column is one of those that are never read."""
+        return any(fnmatchcase(column.casefold(), pattern.casefold()) for pattern in self.personal)
+
+    @model_check(mode="after")
+    def _reads_no_person(self) -> Self:
+        for form in self.forms:
+            titles = {title for title, column in form.titles.items() if column in form.read_columns}
+            if stray := sorted(filter(self.is_personal, form.read_columns | titles)):
+                raise ValueError(f"the form {form.name!r} reads {stray[0]}, which is personal")
+        return self
+
+    @model_check(mode="after")
+    def _asks_the_portal_for_a_form(self) -> Self:
+        if self.portal is None:
+            return self
+        form = next((form for form in self.forms if form.name == self.portal.form), None)
+        if form is None:
+            raise ValueError(f"portal.form: no form is called {self.portal.form!r}")
+        if stray := [column for column in self.portal.key if column not in form.read_columns]:
+            raise ValueError(f"portal.key: {stray[0]} is not among the columns that the form {form.name!r} reads")
+        return self
 
 
 def list_cities() -> list[str]:

@@ -1,41 +1,49 @@
 """One record of a source as a permit, or as a rejected record with its reason. Pure: no file, no database, no clock."""
 
-import math
 import re
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from app.cities.city import City, Form, Taken, WordMap
-from app.errors import MisconfiguredError, UndervoltError
-from app.ingest.categories import Subject, categorize
+from app.cities.city import City, Form, PermitField
+from app.errors import MisconfiguredError
+from app.ingest.categories import find_categories
 from app.ingest.masking import mask_contacts
-from app.ingest.solar import find_solar_kw
-from app.ingest.sources import Record
+from app.ingest.points import PointReader, is_known_system
+from app.ingest.sources.base import Record
+from app.ingest.values import (
+    ODATA_INSTANT,
+    REMEMBERED,
+    TEXT_MAX,
+    Field,
+    Memo,
+    Note,
+    Unusable,
+    Words,
+    clean,
+    make_day_reader,
+    make_number_reader,
+    make_text_reader,
+    read_text,
+    since_1970,
+)
 from app.permits.addresses import parse_address
 from app.permits.tables import UNLOCATED
-from app.permits.words import Category, PermitClassMapped, PermitTypeMapped, StatusMapped
+from app.permits.words import PermitClassMapped, PermitTypeMapped, StatusMapped
 
 CLOSED = {"permit_type": PermitTypeMapped, "permit_class": PermitClassMapped, "status_current": StatusMapped}
-DATES = ("applied_date", "issued_date", "completed_date", "expires_date", "status_date")
-NUMBERS = ("est_project_cost_usd", "housing_units", "total_sqft")
-OWN_WAY = frozenset({*DATES, *NUMBERS, "description", "link"})
-
-# Keys and words are indexed, and an index entry is bounded.
-TEXT_MAX = 500
+DATES = frozenset({"applied_date", "issued_date", "completed_date", "expires_date", "status_date"})
+NUMBERS = frozenset({"est_project_cost_usd", "housing_units", "total_sqft"})
+# What categories are told by. A source that lacks one of them cannot tell those of a permit that another source told.
+GROUNDS = frozenset({"description", "permit_type", "permit_class", "work_class"})
+OWN_WAY = frozenset({*NUMBERS, "description", "link"})
 DESCRIPTION_MAX = 20_000
-NUMBER_MAX = 10**12
-EARLIEST, LATEST = date(1800, 1, 1), date(2200, 12, 31)
 # A geocoder writes its default with as many digits as it has; this is a decimetre.
 SAME_POINT_DEGREES = 1e-6
-CACHED_DATES = CACHED_TEXTS = 50_000
-
-NUMBER = re.compile(r"-?\$?(?:\d[\d,]*(?:\.\d*)?|\.\d+)")
-BLANKS = dict.fromkeys(map(ord, "\t\n\r\v\f\xa0"), " ")
-UNPRINTABLE = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000))) | BLANKS
 
 
 class RejectedRecord(NamedTuple):
@@ -45,6 +53,8 @@ class RejectedRecord(NamedTuple):
     row_hash: bytes
     reason: str
     kept_columns: dict[str, str] | None
+    row_id: str | None = None
+    source_id: str | None = None
 
 
 class PermitRow(NamedTuple):
@@ -85,18 +95,30 @@ class PermitRow(NamedTuple):
     link: str | None
     categories: list[str]
     solar_kw: float | None
+    battery_kwh: float | None
     lng: float | None
     lat: float | None
     location_quality: str
     notes: tuple[str, ...]
 
 
-class Unusable(UndervoltError):  # noqa: N818 - a refusal of one record, which the run counts
-    """A record that cannot become a permit; the message is its reason, a word for the report."""
+PLACES = {name: place for place, name in enumerate(PermitRow._fields)}
+EMPTY: tuple[Any, ...] = (None,) * len(PLACES)
+# The places that are written by name; from CATEGORIES to LNG stands what the description tells.
+PERMIT_NUMBER, DESCRIPTION, LINK = PLACES["permit_number"], PLACES["description"], PLACES["link"]
+ADDRESS, HOUSE_NUMBER, STREET = PLACES["original_address1"], PLACES["house_number"], PLACES["street"]
+TYPE_MAPPED, CLASS, WORK_CLASS = PLACES["permit_type_mapped"], PLACES["permit_class"], PLACES["work_class"]
+CATEGORIES, LNG = PLACES["categories"], PLACES["lng"]
 
 
 def check_words(city: City) -> None:
-    """Raise :class:`MisconfiguredError` where a map of the city ends in a word that the register does not know."""
+    """Raise :class:`MisconfiguredError` where a map of the city ends in a word that the register does not know.
+
+    So it does for coordinates of a reference system that there is not.
+    """
+    for form in city.forms:
+        if form.place and form.place.epsg and not is_known_system(form.place.epsg):
+            raise MisconfiguredError(f"{city.name}.toml: the form {form.name!r}: place.epsg: there is no such system")
     for field, words in city.maps.items():
         known = {str(word) for word in CLOSED[field]} | {""}
         for own, mapped in (*words.words.items(), *words.prefixes.items()):
@@ -114,133 +136,142 @@ def carried_columns(form: Form, columns: frozenset[str]) -> frozenset[str]:
     carried |= {f"{field}_mapped" for field in CLOSED if field in fields}
     if "original_address1" in fields:
         carried |= {"house_number", "street"}
-    if "description" in fields:
-        carried |= {"categories", "solar_kw"}
-    if form.place is not None and columns & set(form.place.lat) and columns & set(form.place.lng):
+    if "description" in fields and not (GROUNDS & form.columns.keys()) - fields:
+        carried |= {"categories", "solar_kw", "battery_kwh"}
+    if form.place is not None and all(columns & set(part) for part in form.place.parts):
         carried |= {"location", "reported_location", "location_quality"}
     return frozenset(carried)
 
 
-class Words:
-    """A city's words to closed ones, each looked up once."""
-
-    def __init__(self, words: WordMap) -> None:
-        self._exact = {own.casefold(): mapped for own, mapped in words.words.items()}
-        self._prefixes = tuple((own.casefold(), mapped) for own, mapped in words.prefixes.items())
-        self._found: dict[str, tuple[str | None, bool]] = {}
-
-    def find(self, word: str) -> tuple[str | None, bool]:
-        """Give the closed word, if any, and whether the city file knows the word at all."""
-        if (found := self._found.get(word)) is None:
-            found = self._found[word] = self._look_up(word.casefold())
-        return found
-
-    def _look_up(self, word: str) -> tuple[str | None, bool]:
-        if (mapped := self._exact.get(word)) is not None:
-            return mapped or None, True
-        for prefix, mapped in self._prefixes:
-            if word.startswith(prefix):
-                return mapped or None, True
-        return None, False
-
-
-class Reading(NamedTuple):
-    """How one field is taken from the columns that a source has of it."""
-
-    field: str
-    columns: tuple[str, ...]
-    pattern: re.Pattern[str] | None
-    at_least: float
-    at_most: float
-
-
 class Mapper:
-    """One form of one city, ready for the records of a source that has ``columns`` of it."""
+    """One form of one city, ready for the records of a source.
 
-    def __init__(self, city: City, form: Form, columns: frozenset[str]) -> None:
+    ``columns`` are those that the source tells, and so ``carried`` the columns of the register that it may change. The
+    day in the source's ``name``, where the form finds one, stands in for the instant that its rows do not have.
+    """
+
+    def __init__(self, city: City, form: Form, columns: frozenset[str], name: str = "") -> None:
         self.city = city
         self.form = form
         self.carried = carried_columns(form, columns)
-        readings = [_plan_reading(field, taken, columns) for field, taken in form.columns.items()]
-        self._readings = {reading.field: reading for reading in readings if reading.columns}
-        self._texts = [reading for field, reading in self._readings.items() if field not in OWN_WAY]
-        self._days = [self._readings[field] for field in DATES if field in self._readings]
-        self._numbers = [self._readings[field] for field in NUMBERS if field in self._readings]
-        self._geocoded = [field for field, taken in form.columns.items() if taken.only_with_point]
+        self.as_of = find_as_of(form, name)
+        fields = {field: _make_field(field, city, form) for field in form.columns}
+        plain = {name: field for name, field in fields.items() if name not in OWN_WAY}
+        # Most fields are a text as it stands; what is not read by its spelling is not remembered by it either.
+        self._texts = [
+            (name, field.place, field.columns[0])
+            for name, field in plain.items()
+            if field.is_simple and name not in DATES and not form.columns[name].take
+        ]
+        as_they_stand = {name for name, _, _ in self._texts}
+        self._spelt = [field for name, field in plain.items() if name not in as_they_stand]
+        self._numbers = [reading for field, reading in fields.items() if field in NUMBERS]
+        self._description = fields.get("description")
+        self._link = fields.get("link")
+        self._geocoded = [PLACES[field] for field, taken in form.columns.items() if taken.only_with_point]
         self._shape = re.compile(form.shape)
-        self._words = {field: Words(words) for field, words in city.maps.items()}
-        self._dates: dict[str, date] = {}
-        self._hashed = sorted(columns - {form.row_id, form.updated})
+        self._words = [
+            (PLACES[field], PLACES[f"{field}_mapped"], Words(words), f"unknown_{field}")
+            for field, words in city.maps.items()
+        ]
+        self._points = PointReader(form.place) if form.place else None
+        self._blank = frozenset(word.casefold() for word in form.blank)
+        self._hashed = sorted(form.read_columns - {form.row_id, form.updated})
+        self._take_hashed = itemgetter(*self._hashed, self._hashed[0])
 
     def parse(self, record: Record) -> PermitRow | RejectedRecord:
         """Give the permit of a record, or why there is none."""
-        row_hash = self._hash(record.values)
         if record.fault is not None:
-            return RejectedRecord(record.position, row_hash, record.fault, None)
+            return RejectedRecord(record.position, record.digest or self._hash(record.values), record.fault, None)
+        row_hash = self._hash(record.values)
         try:
-            return self._parse(record.values, row_hash)
+            return self._parse(self._leave_blanks_out(record.values), row_hash)
         except Unusable as error:
-            kept = {name: _clean(record.values.get(name, ""))[:TEXT_MAX] for name in self.form.rejects_keep}
+            kept = {name: clean(record.values.get(name, ""))[:TEXT_MAX] for name in self.form.rejects_keep}
+            kept = {name: kept[name] for name in kept if kept[name]}
+            row_id = record.values.get(self.form.row_id, "") if self.form.row_id else ""
             return RejectedRecord(
-                record.position, row_hash, str(error), {name: kept[name] for name in kept if kept[name]}
+                record.position, row_hash, str(error), kept, row_id or None, self._try_source_id(record.values)
             )
+
+    def _try_source_id(self, values: Mapping[str, str]) -> str | None:
+        """Give the key of a record that cannot be used, where it can be told: its permit is not gone."""
+        try:
+            return self._find_source_id(values)
+        except Unusable:
+            return None
+
+    def _leave_blanks_out(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Empty the values that this form's source writes for nothing stated."""
+        if not self._blank:
+            return values
+        return {name: "" if value.casefold() in self._blank else value for name, value in values.items()}
 
     def _hash(self, values: Mapping[str, str]) -> bytes:
         """Hash what is kept of a row, so that rows that differ in a person's columns alone are one."""
-        told = [f"{name}={value}" for name in self._hashed if (value := values.get(name))]
-        return blake2b("\x1f".join(told).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        try:
+            told = "\x1f".join(self._take_hashed(values)[:-1])
+        except KeyError:  # a source without some of the columns: as if they were empty
+            told = "\x1f".join([values.get(name, "") for name in self._hashed])
+        return blake2b(told.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
     def _parse(self, values: Mapping[str, str], row_hash: bytes) -> PermitRow:
         notes: list[str] = []
+        row = list(EMPTY)
         source_id = self._find_source_id(values)
-        fields: dict[str, Any] = dict.fromkeys(PermitRow._fields)
         lat, lng, quality = self._locate(values)
-        for reading in self._texts:
-            if value := _first(reading, values):
-                fields[reading.field] = _read_text(reading, value)
-        for reading in self._days:
-            if value := _first(reading, values):
-                fields[reading.field] = self._read_date(reading.field, value, notes)
-        for reading in self._numbers:
-            fields[reading.field] = _read_number(reading, values, notes)
-        self._map_words(fields, notes)
-        fields["house_number"], fields["street"] = _read_address(fields["original_address1"])
+        for name, place, column in self._texts:
+            if value := values.get(column):
+                row[place] = read_text(name, value)
+        for field in self._spelt:
+            if value := field.find(values):
+                row[field.place], note = field.memo[value]
+                if note:
+                    notes.append(note)
+        for field in self._numbers:
+            row[field.place] = _read_number(field, values, notes)
+        self._map_words(row, notes)
+        row[HOUSE_NUMBER], row[STREET] = _read_address(row[ADDRESS])
         if quality in UNLOCATED:
-            fields.update(dict.fromkeys(self._geocoded))
-        fields["link"] = self._read_link(values, notes)
+            for place in self._geocoded:
+                row[place] = None
+        row[LINK] = self._read_link(values, notes)
         description = self._read_description(values, notes)
-        categories, solar_kw = _categorize(description, fields)
-        row_id = values.get(self.form.row_id, "") if self.form.row_id else ""
-        fields.update(
-            source_row_id=row_id or f"{source_id}#{row_hash.hex()[:16]}",
-            row_hash=row_hash,
-            updated_at=(values.get(self.form.updated) or None) if self.form.updated else None,
-            source_id=source_id,
-            description=description or None,
-            categories=categories,
-            solar_kw=solar_kw,
-            lat=lat,
-            lng=lng,
-            location_quality=quality,
-            notes=tuple(notes),
+        row[CATEGORIES:LNG] = find_categories(description, row[TYPE_MAPPED], row[CLASS] or "", row[WORK_CLASS] or "")
+        row_id = clean(values.get(self.form.row_id, "")) if self.form.row_id else ""
+        row[:PERMIT_NUMBER] = (
+            row_id or f"{source_id}#{row_hash.hex()[:16]}",
+            row_hash,
+            self._read_instant(values),
+            source_id,
         )
-        return PermitRow(**fields)
+        row[DESCRIPTION] = description or None
+        row[LNG:] = lng, lat, quality, tuple(notes)
+        return PermitRow._make(row)
 
     def _find_source_id(self, values: Mapping[str, str]) -> str:
-        source_id = " ".join(_clean(values.get(column, "")) for column in self.form.source_id).strip()
-        if not source_id:
+        key = [clean(values.get(column, "")) for column in self.form.source_id]
+        if not any(key):
             raise Unusable("no_permit_number")
+        source_id = _hash_key(key) if self.form.hashed else " ".join(key).strip()
         if len(source_id) > TEXT_MAX or not self._shape.fullmatch(source_id):
             raise Unusable("malformed_permit_number")
         return source_id
 
+    def _read_instant(self, values: Mapping[str, str]) -> str | None:
+        """Give when the row was updated, so written that instants of one city are ordered as text."""
+        told = clean(values.get(self.form.updated, "")) if self.form.updated else ""
+        if told and (match := ODATA_INSTANT.fullmatch(told)):
+            return since_1970(match[1]).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return told or self.as_of
+
     def _read_description(self, values: Mapping[str, str], notes: list[str]) -> str:
-        if (reading := self._readings.get("description")) is None:
+        if self._description is None:
             return ""
-        value = _first(reading, values)
+        value = self._description.find(values)
         for written, meant in self.form.unescape.items():
             value = value.replace(written, meant)
-        value = _clean(value)
+        value = clean(value)
         if len(value) > DESCRIPTION_MAX:
             raise Unusable("overlong_description")
         masked = mask_contacts(value)
@@ -249,8 +280,7 @@ class Mapper:
         return masked
 
     def _read_link(self, values: Mapping[str, str], notes: list[str]) -> str | None:
-        reading = self._readings.get("link")
-        if reading is None or not (value := _first(reading, values).strip()):
+        if self._link is None or not (value := self._link.find(values).strip()):
             return None
         is_plain = value.isprintable() and " " not in value and len(value) <= TEXT_MAX
         if is_plain and value.lower().startswith(("https://", "http://")):
@@ -258,47 +288,37 @@ class Mapper:
         notes.append("unusable_link")
         return None
 
-    def _read_date(self, field: str, value: str, notes: list[str]) -> date | None:
-        if not (text := value.strip()):
-            return None
-        day = self._dates.get(text) or self._parse_date(field, text)
-        if EARLIEST <= day <= LATEST:
-            return day
-        notes.append(f"implausible_{field}")
-        return None
-
-    def _parse_date(self, field: str, value: str) -> date:
-        for form in self.form.date_forms:
-            try:
-                day = datetime.strptime(value, form).date()  # noqa: DTZ007 - a calendar day in the city has no zone
-            except ValueError:
-                continue
-            if len(self._dates) >= CACHED_DATES:
-                self._dates.clear()
-            self._dates[value] = day
-            return day
-        raise Unusable(f"malformed_{field}")
-
-    def _map_words(self, fields: dict[str, Any], notes: list[str]) -> None:
-        for field, words in self._words.items():
-            if told := fields.get(f"{field}_mapped") or fields[field]:
-                mapped, known = words.find(told)
-                fields[f"{field}_mapped"] = mapped
+    def _map_words(self, row: list[Any], notes: list[str]) -> None:
+        for own, mapped, words, unknown in self._words:
+            if told := row[mapped] or row[own]:
+                row[mapped], known = words[told]
                 if not known:
-                    notes.append(f"unknown_{field}")
+                    notes.append(unknown)
 
     def _locate(self, values: Mapping[str, str]) -> tuple[float | None, float | None, str]:
         """Give a record's own pair, where it is finite, and how good it is. A pair is judged before any cast."""
-        place = self.form.place
-        if place is None:
+        if self._points is None:
             return None, None, "missing"
-        lat, lng = (
-            _parse_degrees(next(filter(None, map(values.get, columns)), "")) for columns in (place.lat, place.lng)
-        )
-        if lat is None or lng is None:
+        try:
+            spot = self._points.read(values)
+        except ValueError:
+            raise Unusable("malformed_coordinate") from None
+        if spot is None:
             return None, None, "missing"
+        place = self._points.place
         told = place.qualities.get(values.get(place.accuracy, "").strip(), "unstated") if place.accuracy else "unstated"
-        return lat, lng, judge_point(self.city, told, lat=lat, lng=lng)
+        told = "multipoint" if spot.several else told
+        return spot.lat, spot.lng, judge_point(self.city, told, lat=spot.lat, lng=spot.lng)
+
+
+def find_as_of(form: Form, name: str) -> str | None:
+    """Find the day of a snapshot in its file's name, as its first instant, so written that instants order as text."""
+    if form.as_of is None or (match := re.search(form.as_of, name)) is None:
+        return None
+    try:
+        return f"{date.fromisoformat(match[1]).isoformat()}T00:00:00.000Z"
+    except ValueError:
+        return None
 
 
 def judge_point(city: City, told: str, *, lat: float, lng: float) -> str:
@@ -312,83 +332,37 @@ def judge_point(city: City, told: str, *, lat: float, lng: float) -> str:
     return "swapped" if box.south <= lng <= box.north and box.west <= lat <= box.east else "outside"
 
 
-def _categorize(description: str, fields: Mapping[str, Any]) -> tuple[list[str], float | None]:
-    subject = Subject(
-        description, fields["permit_type_mapped"], fields["permit_class"] or "", fields["work_class"] or ""
-    )
-    categories = categorize(subject)
-    solar_kw = find_solar_kw(description) if Category.SOLAR in categories else None
-    return [str(category) for category in categories], solar_kw
+def _make_field(field: PermitField, city: City, form: Form) -> Field:
+    taken = form.columns[field]
+    return Field(PLACES[field], taken.columns, taken.join, Memo(_make_reader(field, city, form)))
 
 
-def _plan_reading(field: str, taken: Taken, columns: frozenset[str]) -> Reading:
-    present = tuple(column for column in taken.columns if column in columns)
-    pattern = re.compile(taken.take) if taken.take else None
-    return Reading(field, present, pattern, taken.at_least, NUMBER_MAX if taken.at_most is None else taken.at_most)
+def _make_reader(field: PermitField, city: City, form: Form) -> Callable[[str], tuple[object, Note]]:
+    if field in DATES:
+        return make_day_reader(field, form.date_forms, city.time_zone)
+    if field in NUMBERS:
+        return make_number_reader(field, form.columns[field], whole=field == "housing_units")
+    return make_text_reader(field, form.columns[field])
 
 
-def _first(reading: Reading, values: Mapping[str, str]) -> str:
-    for column in reading.columns:
-        if value := values[column]:
-            return value
-    return ""
+def _read_number(field: Field, values: Mapping[str, str], notes: list[str]) -> Decimal | int | None:
+    """Give the first number above zero among a field's columns, else zero, else nothing."""
+    chosen: Decimal | int | None = None
+    for column in field.columns:
+        if value := values.get(column):
+            number, note = field.memo[value]
+            if note:
+                notes.append(note)
+            elif not chosen and isinstance(number, Decimal | int):
+                chosen = number
+    return chosen
 
 
-def _clean(value: str) -> str:
-    """Give a value without padding and without characters that cannot be shown."""
-    return (value if value.isprintable() else value.translate(UNPRINTABLE)).strip()
+def _hash_key(key: list[str]) -> str:
+    return blake2b("\x1f".join(key).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _read_text(reading: Reading, value: str) -> str | None:
-    """Give a text with single blanks; of a value that has to match a pattern, its first group that took part."""
-    if reading.pattern is not None:
-        match = reading.pattern.fullmatch(value.strip())
-        value = match[match.lastindex or 0] if match else ""
-    text = _clean(value)
-    if "  " in text:
-        text = " ".join(text.split())
-    if len(text) > TEXT_MAX:
-        raise Unusable(f"overlong_{reading.field}")
-    return text or None
-
-
-@lru_cache(CACHED_TEXTS)
+@lru_cache(REMEMBERED)
 def _read_address(text: str | None) -> tuple[int | None, str | None]:
     address = parse_address(text)
     return (address.house_number, address.street) if address else (None, None)
-
-
-def _read_number(reading: Reading, values: Mapping[str, str], notes: list[str]) -> Decimal | int | None:
-    """Give the first number above zero among a field's columns, else zero, else nothing."""
-    chosen: Decimal | None = None
-    for column in reading.columns:
-        if (value := values[column]) and (number := _parse_number(reading.field, value)) is not None:
-            if not reading.at_least <= number <= reading.at_most:
-                notes.append(f"implausible_{reading.field}")
-            elif not chosen:
-                chosen = number
-    return int(chosen) if chosen is not None and reading.field == "housing_units" else chosen
-
-
-@lru_cache(CACHED_TEXTS)
-def _parse_number(field: str, value: str) -> Decimal | None:
-    text = value.strip()
-    if not text:
-        return None
-    if not NUMBER.fullmatch(text):
-        raise Unusable(f"malformed_{field}")
-    number = Decimal(text.replace("$", "").replace(",", ""))
-    if field == "housing_units" and number != int(number):
-        raise Unusable(f"malformed_{field}")
-    return number
-
-
-def _parse_degrees(value: str) -> float | None:
-    text = value.strip()
-    if not text:
-        return None
-    try:
-        degrees = float(text)
-    except ValueError:
-        raise Unusable("malformed_coordinate") from None
-    return degrees if math.isfinite(degrees) else None

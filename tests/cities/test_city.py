@@ -26,6 +26,10 @@ date_forms = ["%Y-%m-%d"]
 permit_number = "number"
 """
 
+PORTAL = """
+portal = { kind = "socrata", url = "https://example.org", dataset = "a1b2-c3d4", form = "other", key = "id" }
+"""
+
 
 def write(folder: Path, text: str, name: str = "tiny") -> Path:
     """Write a city file."""
@@ -98,12 +102,105 @@ def test_a_small_city_file_is_enough(tmp_path: Path) -> None:
         ('name = "tiny"', 'name = "other"', "name must be 'tiny'"),
         ("needs = [", "needs = [[", "Unclosed array|Expected|Invalid"),
         ("America/Chicago", "chicago time", "time_zone"),
+        (
+            '["%Y-%m-%d"]',
+            '["%Y-%m"]',
+            r"forms\.0\.date_forms\.0: '%Y-%m' is not a date form that tells year, month and day",
+        ),
+        ('["%Y-%m-%d"]', '["iso"]', r"forms\.0\.date_forms\.0: 'iso' is not a date form"),
+        ('source_id = "number"', "source_id = { hash = [] }", r"forms\.0\.source_id"),
+        ('source_id = "number"', 'source_id = { md5 = ["number"] }', r"forms\.0\.source_id"),
+        (
+            'source_id = "number"',
+            'source_id = "number"\nas_of = "day"',
+            r"forms\.0\.as_of: has no group that would be the day",
+        ),
+        ("time_zone = ", 'personal = ["NUM*"]\ntime_zone = ', "the form 'only' reads number, which is personal"),
+        ("box = ", PORTAL + "box = ", r"portal\.form: no form is called 'other'"),
+        ("box = ", PORTAL.replace("other", "only") + "box = ", r"portal\.key: id is not among the columns"),
+        ("box = ", PORTAL.replace("a1b2-c3d4", "many") + "box = ", r"portal\.dataset"),
     ],
 )
 def test_a_fault_is_named_with_its_file_and_place(tmp_path: Path, old: str, new: str, fault: str) -> None:
     assert old in SMALL
     with pytest.raises(MisconfiguredError, match=rf"^tiny\.toml: .*(?:{fault})"):
         read_city(write(tmp_path, SMALL.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        'lat = "a"',
+        'lat = "a"\nlng = "b"\nwkt = "c"',
+        'x = "a"\ny = "b"',
+        'accuracy = "a"',
+        'geojson = "a"\newkb = "b"',
+    ],
+)
+def test_a_place_is_told_in_one_way(tmp_path: Path, place: str) -> None:
+    text = f"{SMALL}\n[forms.place]\n{place}\n"
+    with pytest.raises(MisconfiguredError, match=r"^tiny\.toml: forms\.0\.place: a place is one of lat and lng, wkt"):
+        read_city(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("place", "columns"),
+    [
+        ('lat = ["a", "b"]\nlng = "c"\naccuracy = "d"', {"a", "b", "c", "d"}),
+        ('wkt = "a"', {"a"}),
+        ('x = "a"\ny = "b"\nepsg = 2272', {"a", "b"}),
+    ],
+)
+def test_the_columns_of_a_place_are_read(tmp_path: Path, place: str, columns: set[str]) -> None:
+    city = read_city(write(tmp_path, f"{SMALL}\n[forms.place]\n{place}\n"))
+    assert city.forms[0].read_columns == {"number"} | columns
+
+
+def test_a_key_may_be_a_hash_of_columns(tmp_path: Path) -> None:
+    city = read_city(write(tmp_path, SMALL.replace('source_id = "number"', 'source_id = { hash = ["day", "place"] }')))
+    assert (city.forms[0].source_id, city.forms[0].hashed) == (("day", "place"), True)
+    assert {"day", "place"} <= city.forms[0].read_columns
+
+
+def test_a_title_that_leads_to_a_read_column_may_not_be_personal(tmp_path: Path) -> None:
+    text = SMALL.replace("time_zone", 'personal = ["owner*"]\ntime_zone') + '[forms.titles]\n"Owner Id" = "number"\n'
+    with pytest.raises(MisconfiguredError, match="the form 'only' reads Owner Id, which is personal"):
+        read_city(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("city", "column"),
+    [
+        ("austin", "folder_owner_phone"),
+        ("austin", "Applicant Full Name"),
+        ("austin", "contractor_address1"),
+        ("chicago", "CONTRACTOR_15_PHONE"),
+        ("chicago", "gp"),
+        ("new_york", "Permittee's Phone #"),
+        ("new_york", "owner_s_first_name"),
+        ("new_york", "applicant_business_name"),
+        ("calgary", "contractorname"),
+        ("philadelphia", "pri_contact_last_name"),
+    ],
+)
+def test_a_person_is_never_read(city: str, column: str) -> None:
+    assert find_city(city).is_personal(column)
+
+
+def test_austins_contractors_are_companies_with_a_trade() -> None:
+    austin = find_city("austin")
+    assert not austin.is_personal("contractor_company_name")
+    assert not austin.is_personal("contractor_trade")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"),
+    [("austin", "3syk-w9eu"), ("san_francisco", "i98e-djp9"), ("new_york", "ipu4-2q9a"), ("calgary", "c2es-76ed")],
+)
+def test_a_citys_portal_is_its_data_set(name: str, dataset: str) -> None:
+    portal = find_city(name).portal
+    assert portal is not None
+    assert (portal.dataset, portal.token_env) == (dataset, "SOCRATA_APP_TOKEN")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -3,19 +3,20 @@
 No real file of Austin holds a swapped pair, 0/0 or a number that is none; those rows are made up here.
 """
 
-import pickle
+import tomllib
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
 import pytest
+import shapely
 
 from app.cities.city import City, find_city, list_cities
 from app.errors import MisconfiguredError
 from app.ingest.mapping import Mapper, PermitRow, RejectedRecord, carried_columns, check_words
-from app.ingest.sources import Record
+from app.ingest.sources.base import Record
 from app.permits.tables import LOCATED, UNLOCATED
-from tests.ingest.conftest import PORTAL_ROW, REPORT_43_COLUMNS, portal_row, report_row
+from tests.ingest.conftest import REPORT_43_COLUMNS, portal_row, report_row
 
 
 def parse(city: City, row: Mapping[str, object], *, form: str = "permit report") -> PermitRow | RejectedRecord:
@@ -331,8 +332,205 @@ def test_a_source_with_all_columns_tells_place_and_categories(austin: City) -> N
     assert {"location", "location_quality", "reported_location", "categories", "solar_kw", "house_number"} <= told
 
 
-def test_a_mapper_can_be_sent_to_a_worker(austin: City) -> None:
+def make_city(form: str, *, zone: str = "America/Chicago") -> City:
+    """A made-up city of one form around 30, -97."""
+    text = f"""
+        name = "tiny"
+        title = "Tiny"
+        time_zone = "{zone}"
+        box = {{ west = -98.0, south = 29.0, east = -96.0, north = 31.0 }}
+        [[forms]]
+        name = "only"
+        needs = ["number"]
+        {form}
+    """
+    return City.model_validate(tomllib.loads(text))
+
+
+def place(city: City, **values: str) -> tuple[float | None, float | None, str]:
+    """Map a row's point."""
+    row = permit(city, {"number": "1"} | values, form="only")
+    return row.lat, row.lng, row.location_quality
+
+
+PLAIN = """
+source_id = "number"
+date_forms = ["%Y-%m-%d", "odata"]
+[forms.columns]
+permit_number = "number"
+issued_date = "day"
+original_address1 = { columns = ["no", "way"], join = true, take = "0*(.+)" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ("POINT (-97.5 30.25)", (30.25, -97.5, "unstated")),
+        ("point(-97.5 30.25)", (30.25, -97.5, "unstated")),
+        ("SRID=4326;POINT Z (-97.5 30.25 12)", (30.25, -97.5, "unstated")),
+        ("MULTIPOINT (-97.5 30.25, -97.6 30.5)", (30.25, -97.5, "multipoint")),
+        ("MULTIPOINT ((-97.5 30.25), (-97.5 30.25))", (30.25, -97.5, "unstated")),
+        ("MULTIPOINT ((0 0), (-97.5 30.25))", (0.0, 0.0, "outside")),
+        ("POINT EMPTY", (None, None, "missing")),
+        ("", (None, None, "missing")),
+        ("POINT (0 0)", (0.0, 0.0, "outside")),
+        ("POINT (30.25 -97.5)", (-97.5, 30.25, "swapped")),
+        ("POINT (nan inf)", (None, None, "missing")),
+    ],
+)
+def test_a_point_in_wkt_is_its_first(written: str, found: tuple[float | None, float | None, str]) -> None:
+    assert place(make_city('place = { wkt = "at" }' + PLAIN), at=written) == found
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        ('{"type":"Point","coordinates":[-97.5,30.25]}', (30.25, -97.5, "unstated")),
+        ('{"type":"MultiPoint","coordinates":[[-97.5,30.25],[-97.6,30.5]]}', (30.25, -97.5, "multipoint")),
+        ('{"type":"Point","coordinates":[]}', (None, None, "missing")),
+        ("null", (None, None, "missing")),
+        ('{"type":"Point","coordinates":[30.25,-97.5]}', (-97.5, 30.25, "swapped")),
+    ],
+)
+def test_a_point_in_geojson_is_its_first(written: str, found: tuple[float | None, float | None, str]) -> None:
+    assert place(make_city('place = { geojson = "at" }' + PLAIN), at=written) == found
+
+
+@pytest.mark.parametrize(
+    ("point", "found"),
+    [
+        (shapely.set_srid(shapely.Point(-97.5, 30.25), 4326), (30.25, -97.5, "unstated")),
+        (shapely.Point(-97.5, 30.25), (30.25, -97.5, "unstated")),
+        (shapely.MultiPoint([(-97.5, 30.25), (-97.6, 30.5)]), (30.25, -97.5, "multipoint")),
+        (shapely.Point(), (None, None, "missing")),
+    ],
+)
+def test_a_point_in_hex_is_its_first(point: shapely.Geometry, found: tuple[float | None, float | None, str]) -> None:
+    written = str(shapely.to_wkb(point, hex=True, include_srid=True))
+    assert place(make_city('place = { ewkb = "at" }' + PLAIN), at=written) == found
+
+
+def test_coordinates_of_another_system_become_degrees() -> None:
+    """Philadelphia's City Hall lies at 39.952, -75.164 by the Geographic Names System; half a kilometre is allowed."""
+    city = find_city("philadelphia")
+    form = city.forms[0]
+    values = dict.fromkeys(form.read_columns, "") | {
+        "permit_number": "1",
+        "locations.x": "2693100",
+        "locations.y": "235700",
+    }
+    row = Mapper(city, form, form.read_columns).parse(Record(1, values))
+    assert isinstance(row, PermitRow)
+    assert abs((row.lat or 0) - 39.952) < 0.005
+    assert abs((row.lng or 0) + 75.164) < 0.005
+    assert row.location_quality == "unstated"
+
+
+@pytest.mark.parametrize(
+    ("way", "written"),
+    [
+        ('{ wkt = "at" }', "POINT (here there)"),
+        ('{ wkt = "at" }', "LINESTRING (0 0, 1 1)"),
+        ('{ wkt = "at" }', "POINT (-97.5)"),
+        ('{ geojson = "at" }', "{'type': 'Point', 'coordinates': [-97.5, 30.25]}"),
+        ('{ geojson = "at" }', '{"type":"Polygon","coordinates":[[[0,0]]]}'),
+        ('{ geojson = "at" }', '{"type":"Point","coordinates":[{},{}]}'),
+        ('{ geojson = "at" }', "[" * 100_000),
+        ('{ ewkb = "at" }', "0101000020"),
+        ('{ ewkb = "at" }', "no hex"),
+        (
+            '{ ewkb = "at" }',
+            str(shapely.to_wkb(shapely.set_srid(shapely.Point(1, 2), 2272), hex=True, include_srid=True)),
+        ),
+        ('{ x = "at", y = "at", epsg = 2272 }', "east"),
+    ],
+)
+def test_a_point_that_is_not_as_its_city_says_rejects_its_row(way: str, written: str) -> None:
+    parsed = parse(make_city(f"place = {way}" + PLAIN), {"number": "1", "at": written}, form="only")
+    assert isinstance(parsed, RejectedRecord)
+    assert parsed.reason == "malformed_coordinate"
+
+
+def test_a_reference_system_that_there_is_not_is_named() -> None:
+    with pytest.raises(
+        MisconfiguredError, match=r"^tiny\.toml: the form 'only': place\.epsg: there is no such system$"
+    ):
+        check_words(make_city('place = { x = "a", y = "b", epsg = 1 }' + PLAIN))
+
+
+def test_an_address_is_joined_from_its_parts() -> None:
+    row = permit(make_city(PLAIN), {"number": "1", "no": " 01902", "way": "N 17TH ST"}, form="only")
+    assert (row.original_address1, row.house_number) == ("1902 N 17TH ST", 1902)
+
+
+@pytest.mark.parametrize(("zone", "day"), [("America/New_York", date(2007, 9, 7)), ("UTC", date(2007, 9, 8))])
+def test_an_instant_of_odata_is_a_day_of_its_city(zone: str, day: date) -> None:
+    """Half past eleven in the evening of the 7th in New York."""
+    row = permit(make_city(PLAIN, zone=zone), {"number": "1", "day": "/Date(1189222200000)/"}, form="only")
+    assert row.issued_date == day
+
+
+def test_an_instant_of_odata_before_1970_is_a_day() -> None:
+    row = permit(make_city(PLAIN), {"number": "1", "day": "/Date(-86400000)/"}, form="only")
+    assert row.issued_date == date(1969, 12, 30)
+
+
+def test_a_hashed_key_is_that_of_its_trimmed_values() -> None:
+    city = make_city(PLAIN.replace('source_id = "number"', 'source_id = { hash = ["number", "way"] }'))
+    first, same, other = (
+        permit(city, {"number": number, "way": way}, form="only").source_id
+        for number, way in (("1", "A ST"), (" 1", "A ST "), ("1A", "ST"))
+    )
+    assert first == same != other
+    assert len(first) == 32
+
+
+def test_a_hashed_key_of_nothing_is_no_permit() -> None:
+    city = make_city(PLAIN.replace('source_id = "number"', 'source_id = { hash = ["number", "way"] }'))
+    parsed = parse(city, {"day": "2026-01-02"}, form="only")
+    assert isinstance(parsed, RejectedRecord)
+    assert parsed.reason == "no_permit_number"
+
+
+def test_words_that_mean_nothing_stated_are_nothing() -> None:
+    city = make_city('blank = ["Unknown"]\nplace = { lat = "a", lng = "b" }' + PLAIN)
+    row = permit(city, {"number": "1", "day": "UNKNOWN", "way": "unknown", "a": "Unknown", "b": "unknown"}, form="only")
+    assert (row.issued_date, row.original_address1, row.location_quality, row.notes) == (None, None, "missing", ())
+
+
+def test_a_word_for_nothing_is_no_blank_where_the_city_does_not_say_so() -> None:
+    assert isinstance(parse(make_city(PLAIN), {"number": "1", "day": "unknown"}, form="only"), RejectedRecord)
+
+
+@pytest.mark.parametrize(
+    ("name", "updated_at"),
+    [
+        ("2015-10-01.csv.gz", "2015-10-01T00:00:00.000Z"),
+        ("2015-10-01.csv.gz (2)", "2015-10-01T00:00:00.000Z"),
+        ("2015-13-01.csv.gz", None),
+        ("oss_permit_report_2015_51col.csv.gz", None),
+        ("", None),
+    ],
+)
+def test_a_row_without_an_instant_is_as_of_its_files_day(austin: City, name: str, updated_at: str | None) -> None:
+    form = austin.forms[0]
+    values = {column: str(report_row().get(column, "")) for column in form.read_columns}
+    row = Mapper(austin, form, form.read_columns, name).parse(Record(1, values))
+    assert isinstance(row, PermitRow)
+    assert row.updated_at == updated_at
+
+
+def test_a_column_that_no_mapper_was_told_of_is_read_all_the_same(austin: City) -> None:
     form = austin.forms[1]
-    mapper = Mapper(austin, form, form.read_columns)
-    values = {name: str(PORTAL_ROW.get(name, "")) for name in form.read_columns}
-    assert pickle.loads(pickle.dumps(mapper)).parse(Record(1, values)) == mapper.parse(Record(1, values))
+    told = frozenset({"permit_number", "permittype", "status_current"})
+    values = {"permit_number": "2025-000001 EP", "permittype": "EP", "status_current": "Final", "project_id": "P-1"}
+    row = Mapper(austin, form, told).parse(Record(1, values))
+    assert isinstance(row, PermitRow)
+    assert row.project_id == "P-1"
+
+
+def test_a_row_in_doubt_is_rejected_with_the_readers_hash(austin: City) -> None:
+    form = austin.forms[0]
+    rejected = Mapper(austin, form, form.read_columns).parse(Record(3, {}, "shifted_columns", b"0123456789abcdef"))
+    assert rejected.row_hash == b"0123456789abcdef"
