@@ -12,7 +12,10 @@ import psycopg
 import pytest
 
 from app.cities.city import City, find_city
-from app.ingest.run import Report, ingest_files
+from app.ingest.order import Order
+from app.ingest.report import IngestReport, ignore
+from app.ingest.run import ingest as run_ingest
+from app.ingest.sources.files import find_sources
 from tests.conftest import ROOT, Store
 
 REAL = ROOT.parent / "shared/data/permits/austin"
@@ -122,15 +125,17 @@ def empty_store(store: Store, store_connection: psycopg.Connection[Any]) -> psyc
     return store_connection
 
 
-Ingest = Callable[..., Report]
+Ingest = Callable[..., IngestReport]
 
 
 @pytest.fixture
 def ingest(database_url: str, empty_store: psycopg.Connection[Any], austin: City) -> Ingest:
     """Load files into the store, which was empty before."""
 
-    def load(*paths: Path, city: City = austin, **options: Any) -> Report:
-        return ingest_files(database_url, city, paths, **options)
+    def load(*paths: Path, city: City = austin, **options: Any) -> IngestReport:
+        watch = options.pop("watch", ignore)
+        order = Order(city, find_sources(paths), **options)
+        return run_ingest(database_url, order, watch=watch)
 
     return load
 

@@ -43,7 +43,7 @@ def test_a_loaded_file_ends_with_the_report_and_zero(tmp_path: Path, capsys: pyt
     report = last_line(out)
     assert [key for key in KEYS if key not in report] == []
     assert (report["status"], report["inserted"], report["source"]) == ("published", 1, "a.csv")
-    assert "austin: published; 1 rows read" in err
+    assert "austin: published" in err
     assert str(tmp_path) not in out + err
 
 
@@ -66,7 +66,10 @@ def test_a_refused_run_ends_with_two(tmp_path: Path, capsys: pytest.CaptureFixtu
     "arguments",
     [
         [],
-        ["--city", "austin"],
+        ["--city", "austin", "--file", "a.csv", "--url", "http://127.0.0.1:1/a.csv"],
+        ["--city", "austin", "--since", "yesterday"],
+        ["--city", "austin", "--file", "a.csv", "--recategorize", "--retry-rejected"],
+        ["--check", "austin.toml"],
         ["--city", "austin", "--file", "a.csv", "--max-rejected", "-1"],
         ["--city", "austin", "--file", "a.csv", "--sideways"],
     ],
@@ -80,6 +83,32 @@ def test_wrong_usage_ends_with_sixty_four_and_no_report(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("usage: ")
+
+
+@pytest.mark.usefixtures("at_the_store")
+def test_a_city_without_a_portal_needs_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--city", "sample"]) == 64
+    assert "sample has no portal" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_the_store")
+def test_what_was_rejected_is_listed_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path / "a.csv", [report_row(), report_row(date_issued="soon")])
+    main(["--city", "austin", "--file", str(path)])
+    capsys.readouterr()
+    assert main(["--city", "austin", "--list-rejected"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["source"], told["position"], told["reason"]) == ("a.csv", 2, "malformed_issued_date")
+
+
+@pytest.mark.usefixtures("at_the_store")
+def test_a_city_file_is_checked_without_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path / "a.csv", [report_row()])
+    assert main(["--check", str(ROOT / "app/cities/austin.toml"), "--file", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "permit_number" in out
+    assert "MADE UP" not in out, "no value of a row is shown"
 
 
 @pytest.mark.usefixtures("at_the_store")

@@ -20,13 +20,15 @@ STALLING_RUN = """
 import sys, time
 from pathlib import Path
 from app.cities.city import find_city
-from app.ingest.run import ingest_files
+from app.ingest.order import Order
+from app.ingest.run import ingest
+from app.ingest.sources.files import find_sources
 
 def stall(tick):
     print("staged", flush=True)
     time.sleep(120)
 
-ingest_files(sys.argv[1], find_city("austin"), [Path(sys.argv[2])], watch=stall)
+ingest(sys.argv[1], Order(find_city("austin"), find_sources([Path(sys.argv[2])])), watch=stall)
 """
 RUN = STALLING_RUN.replace("time.sleep(120)", "pass")
 
@@ -126,7 +128,8 @@ def test_a_run_killed_while_publishing_leaves_the_old_state(
     database_url: str, ingest: Ingest, empty_store: Connection, tmp_path: Path
 ) -> None:
     waiting = (
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'undervolt ingest' AND wait_event_type = 'Lock'"
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'undervolt ingest' AND wait_event_type = 'Lock'"
     )
 
     with psycopg.connect(database_url) as reader:

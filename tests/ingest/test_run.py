@@ -6,6 +6,7 @@ The rows are made up, in the forms of Austin's files.
 import itertools
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import pytest
 
 from app.cities.city import City, find_city
 from app.errors import DatabaseUnavailable
-from app.ingest import load
 from app.ingest import run as running
-from app.ingest.run import Report, ingest_files
+from app.ingest.order import Order
+from app.ingest.report import IngestReport, Tick
+from app.ingest.run import ingest as run_ingest
+from app.ingest.sources.files import find_sources
 from tests.ingest.conftest import (
     REPORT_43_COLUMNS,
     REPORT_51_COLUMNS,
@@ -27,9 +30,18 @@ from tests.ingest.conftest import (
     write_csv,
     write_json,
 )
+from tests.ingest.scripted import ScriptedSource
 
 Connection = psycopg.Connection[Any]
 ReadPermit = Callable[[str], dict[str, Any]]
+
+
+HEATING = {
+    "description": "Heating",
+    "permittype": "MP",
+    "permit_class": "R- 101 Single Family Houses",
+    "work_class": "New",
+}
 
 
 def one(connection: Connection, statement: str) -> Any:
@@ -39,7 +51,7 @@ def one(connection: Connection, statement: str) -> Any:
     return row[0]
 
 
-def assert_adds_up(report: Report) -> None:
+def assert_adds_up(report: IngestReport) -> None:
     """Every row read is inserted, updated, unchanged or rejected, and each rejected one has a reason."""
     assert report.read == report.inserted + report.updated + report.unchanged + report.rejected
     assert sum(report.reasons.values()) == report.rejected
@@ -47,7 +59,7 @@ def assert_adds_up(report: Report) -> None:
 
 def read_versions(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Give the row versions of what readers see."""
-    tables = ("permits", "source_rows", "register_words", "city_states", "data_versions")
+    tables = ("permits", "source_rows", "register_words", "data_versions")
     return {
         table: sorted(connection.execute(f"SELECT ctid::text, xmin::text, xmax::text FROM {table}").fetchall())
         for table in tables
@@ -124,6 +136,16 @@ def test_every_source_row_of_a_permit_is_remembered(ingest: Ingest, tmp_path: Pa
     assert one(empty_store, "SELECT count(*) FROM source_rows WHERE source_id = '2015-000001 EP'") == 2
 
 
+@pytest.mark.parametrize("days", list(itertools.permutations([20, 22, 24])))
+def test_a_day_that_is_read_late_undoes_no_later_day(
+    ingest: Ingest, tmp_path: Path, read_permit: ReadPermit, days: tuple[int, ...]
+) -> None:
+    status = {20: "Active", 22: "On Hold", 24: "Active"}
+    for day in days:
+        ingest(write_csv(tmp_path / f"2015-10-{day}.csv", [report_row(status=status[day])]))
+    assert read_permit("2015-000001 EP")["status_current"] == "Active"
+
+
 def test_the_latest_status_date_wins_whatever_the_order(
     ingest: Ingest, tmp_path: Path, read_permit: ReadPermit
 ) -> None:
@@ -190,6 +212,36 @@ def test_a_source_without_a_column_erases_nothing(ingest: Ingest, tmp_path: Path
     assert (permit["permit_class"], permit["house_number"]) == ("Residential", 100)
 
 
+def test_a_source_that_lacks_a_ground_of_categories_does_not_tell_them_anew(
+    ingest: Ingest, tmp_path: Path, read_permit: ReadPermit
+) -> None:
+    row = portal_row(
+        description="Heating", permittype="MP", permit_class="R- 101 Single Family Houses", work_class="New"
+    )
+    ingest(write_json(tmp_path / "whole.json", [row]))
+    before = read_permit("2025-000001 EP")["categories"]
+    assert "new_construction" in before
+    without = {name: value for name, value in row.items() if name != "permit_class"}
+    report = ingest(write_json(tmp_path / "few.json", [without]))
+    assert (report.status, read_permit("2025-000001 EP")["categories"]) == ("unchanged", before)
+
+
+def test_what_a_source_tells_anew_and_what_another_told_make_the_categories(
+    ingest: Ingest, tmp_path: Path, read_permit: ReadPermit
+) -> None:
+    row = portal_row(
+        description="Heating", permittype="MP", permit_class="R- 101 Single Family Houses", work_class="New"
+    )
+    ingest(write_json(tmp_path / "whole.json", [row]))
+    few = {name: value for name, value in row.items() if name != "permit_class"}
+    report = ingest(write_json(tmp_path / "few.json", [few | {"description": "Heating, 200A panel upgrade"}]))
+    told = read_permit("2025-000001 EP")
+    assert report.updated == 1
+    assert "new_construction" in told["categories"], "by the class that the other source told"
+    whole = ingest(write_json(tmp_path / "again.json", [row | {"description": "Heating, 200A panel upgrade"}]))
+    assert whole.status == "unchanged", "as if one source had told all of it"
+
+
 def test_a_source_with_an_empty_column_empties_it(ingest: Ingest, tmp_path: Path, read_permit: ReadPermit) -> None:
     ingest(write_json(tmp_path / "a.json", [portal_row()]))
     ingest(write_json(tmp_path / "b.json", [portal_row(latitude=None, longitude=None, original_zip=None)]))
@@ -202,7 +254,8 @@ def test_the_report_and_the_portal_meet_in_one_permit(ingest: Ingest, tmp_path: 
     ingest(write_json(tmp_path / "b.json", [portal_row(permit_number="2015-000001 EP")]))
     assert one(empty_store, "SELECT count(*) FROM permits") == 1
     assert one(empty_store, "SELECT applied_date FROM permits") == date(2025, 3, 31)
-    assert one(empty_store, "SELECT count(*) FROM source_rows") == 1
+    forms = empty_store.execute("SELECT form FROM source_rows ORDER BY form").fetchall()
+    assert forms == [("permit report",), ("portal",)]
 
 
 def test_several_files_are_one_run(ingest: Ingest, tmp_path: Path, empty_store: Connection) -> None:
@@ -251,9 +304,9 @@ def test_the_words_and_the_state_of_the_city_follow(ingest: Ingest, tmp_path: Pa
     ]
     report = ingest(write_csv(tmp_path / "a.csv", rows))
     words = empty_store.execute(
-        "SELECT word, mapped, permits FROM register_words WHERE field = 'status_current' ORDER BY word"
+        "SELECT word, permits FROM register_words WHERE field = 'status_current' ORDER BY word"
     ).fetchall()
-    assert words == [("Final", "Permit Finaled", 3), ("Levitating", None, 1)]
+    assert words == [("Final", 3), ("Levitating", 1)]
     assert report.notes == {"unknown_status_current": 1}
     state = empty_store.execute(
         "SELECT run, data_through, synthetic, permits, without_location, without_category, without_zip,"
@@ -349,7 +402,7 @@ def test_the_unforeseen_is_a_report_that_tells_no_values(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("100 MADE UP ST")
 
-    monkeypatch.setattr(load, "merge", fail)
+    monkeypatch.setattr(running, "publish", fail)
     report = ingest(write_csv(tmp_path / "a.csv", [report_row()]))
     assert (report.status, report.exit_status) == ("error", 70)
     assert report.detail is not None
@@ -368,23 +421,56 @@ def test_a_store_without_tables_is_an_error_that_is_reported(
 
 def test_a_run_finds_its_citys_lock_taken(database_url: str, ingest: Ingest, tmp_path: Path, austin: City) -> None:
     path = write_csv(tmp_path / "a.csv", [report_row()])
-    with psycopg.connect(database_url, autocommit=True) as other:
-        assert running._try_lock(other, austin)
+    with running.connect(database_url) as other, running.hold_lock(other, austin.name) as is_held:
+        assert is_held
         report = ingest(path)
         assert (report.status, report.run, report.exit_status) == ("locked", None, 75)
         assert ingest(path, city=find_city("sample")).status != "locked"
+        other.execute("SELECT pg_advisory_unlock_all()")
     assert ingest(path).status == "published"
+
+
+def test_the_lock_is_given_back_before_the_connection_ends(database_url: str) -> None:
+    with running.connect(database_url) as one, running.connect(database_url) as another:
+        with running.hold_lock(one, "austin") as is_held, running.hold_lock(another, "austin") as is_held_too:
+            assert (is_held, is_held_too) == (True, False)
+        with running.hold_lock(another, "austin") as is_held:
+            assert is_held
 
 
 def test_a_store_that_does_not_answer_is_said_to_be_away(austin: City, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", [report_row()])
     with pytest.raises(DatabaseUnavailable, match="the permit store does not answer"):
-        ingest_files("postgresql://nobody@127.0.0.1:1/nothing", austin, [path])
+        run_ingest("postgresql://nobody@127.0.0.1:1/nothing", Order(austin, find_sources([path])))
 
 
 def test_a_watcher_is_told_how_far_the_run_is(ingest: Ingest, tmp_path: Path) -> None:
     rows = [report_row(permit_number=f"2015-{number:06d} EP") for number in range(6_000)]
-    ticks: list[running.Tick] = []
+    ticks: list[Tick] = []
     ingest(write_csv(tmp_path / "a.csv", rows), watch=ticks.append)
     assert [(tick.source, tick.rows) for tick in ticks] == [("a.csv", 5_000), ("a.csv", 6_000), ("publishing", 6_000)]
-    assert ticks[1].bytes_read == ticks[1].size == (tmp_path / "a.csv").stat().st_size
+    assert ticks[1].done == ticks[1].total == (tmp_path / "a.csv").stat().st_size
+
+
+def test_two_cities_that_fill_an_empty_register_at_once_both_publish(
+    database_url: str, empty_store: Connection, austin: City
+) -> None:
+    def load(city: City) -> IngestReport:
+        row = {"permit_number": "2025-000001 EP", "permittype": "EP", "status_current": "Active"}
+        source = ScriptedSource([row], form=city.forms[-1].name)
+        return run_ingest(database_url, Order(city, [source], workers=1))
+
+    for _ in range(5):
+        empty_store.execute("TRUNCATE permits, source_rows, city_states")
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(load, [austin, find_city("sample")]))
+        assert [(report.status, report.inserted) for report in reports] == [("published", 1)] * 2, reports
+
+
+def test_an_empty_register_has_its_indexes_again_once_it_is_filled(
+    ingest: Ingest, tmp_path: Path, empty_store: Connection
+) -> None:
+    statement = "SELECT indexdef FROM pg_indexes WHERE tablename IN ('permits', 'source_rows') ORDER BY indexname"
+    before = empty_store.execute(statement).fetchall()
+    ingest(write_csv(tmp_path / "a.csv", [report_row()]))
+    assert empty_store.execute(statement).fetchall() == before
