@@ -3,7 +3,7 @@
 NEWCOMER = python=$$(sh scripts/find_python.sh) && exec "$$python" -m scripts.newcomer
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml
 
-.PHONY: run test test-system check bench stop clean lock
+.PHONY: run test test-system check bench bench-ingest stop clean lock
 
 run:  ## make everything ready and serve on http://127.0.0.1:8000
 	@$(NEWCOMER) run
@@ -19,6 +19,9 @@ check:  ## format, lint, types, and who imports whom
 
 bench:  ## how fast near is, and its bare SQL
 	@$(NEWCOMER) bench $(ARGS)
+
+bench-ingest:  ## how fast a first load and a week's delta are, and their floors; some twenty minutes
+	@$(NEWCOMER) bench-ingest $(ARGS)
 
 stop:  ## end the service and its private database
 	@$(NEWCOMER) stop

@@ -1,13 +1,12 @@
 """Measures the service beside its limits, in one run on one machine.
 
-``python -m scripts.bench [near] [ask] [ingest --file F]``: near against its bare SQL, ``/ask`` to its first event, and
-an ingest against the bare COPY of the same bytes. Figures are milliseconds a request, one caller at a time, each
-request beside its counterpart; ratios compare medians. The service is started for the purpose and stopped again.
+``python -m scripts.bench [near] [ask]``: near against its bare SQL, and ``/ask`` to its first event. Figures are
+milliseconds a request, one caller at a time, each request beside its counterpart; ratios compare medians. The service
+is started for the purpose and stopped again.
 """
 
 import argparse
 import asyncio
-import gzip
 import http
 import http.client
 import json
@@ -18,14 +17,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from statistics import median, quantiles
 from time import monotonic, perf_counter, sleep
 from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
-from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
@@ -55,11 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="*", type=check_case, default=["near", "ask"], help="near, ask, ingest")
-    parser.add_argument(
-        "--file", type=Path, action="append", default=[], help="for ingest: a CSV file of the city, .gz or not"
-    )
-    parser.add_argument("--city", default="austin", help="for ingest")
+    parser.add_argument("what", nargs="*", type=check_case, default=["near", "ask"], help="near, ask")
     parser.add_argument("--requests", type=int, default=500)
     arguments = parser.parse_args()
     try:
@@ -75,15 +68,13 @@ def main() -> int:
                 bench_near(connection, register, port, points)
             if "ask" in arguments.what:
                 bench_ask(port, points)
-    if "ingest" in arguments.what:
-        bench_ingest(url, arguments.city, arguments.file)
     return 0
 
 
 def check_case(name: str) -> str:
     """Give the name of a measurement; argparse's own choices refuse a default list before Python 3.12."""
-    if name not in {"near", "ask", "ingest"}:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of near, ask, ingest")
+    if name not in {"near", "ask"}:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of near, ask")
     return name
 
 
@@ -187,54 +178,6 @@ def report(title: str, samples: Samples, *, against: str | None) -> None:
         ratio = [f"{median(times) / median(samples[against]):.2f}"] if against else []
         table.add_row(name, f"{median(times) * 1000:.2f}", f"{centiles[98] * 1000:.2f}", *ratio)
     Console(width=100).print(table)
-
-
-def bench_ingest(url: str, city: str, files: Sequence[Path]) -> None:
-    """Compare an ingest into an empty database with the COPY of the same bytes into an unlogged table of one column."""
-    name = f"undervolt_bench_{os.getpid()}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        try:
-            scratch = psycopg.conninfo.make_conninfo(url, dbname=name)
-            copied_s = time_copy(scratch, files)
-            ingested = time_ingest(url, name, city, files)
-        finally:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-    rows, seconds = ingested["read"], ingested["seconds"]
-    table = Table("", "seconds", "rows/s", "times COPY", title=f"ingest, {rows:,} rows")
-    table.add_row("ingest", f"{seconds:.1f}", f"{rows / seconds:,.0f}", f"{seconds / copied_s:.1f}")
-    table.add_row("bare COPY", f"{copied_s:.1f}", f"{rows / copied_s:,.0f}", "1.0")
-    Console(width=100).print(table)
-
-
-def time_copy(conninfo: str, files: Sequence[Path]) -> float:
-    """Copy the lines of the files into an unlogged table and give the seconds."""
-    with psycopg.connect(conninfo, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE UNLOGGED TABLE lines (line text)")
-        began = monotonic()
-        for file in files:
-            opened = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-            copy_lines = "COPY lines FROM STDIN WITH (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')"
-            with opened as lines, cursor.copy(copy_lines) as copy:
-                while block := lines.read(1 << 20):
-                    copy.write(block)
-        return monotonic() - began
-
-
-def time_ingest(url: str, database: str, city: str, files: Sequence[Path]) -> dict[str, Any]:
-    """Migrate the scratch database, ingest the files as an operator would, and give the run's report."""
-    base, _, options = url.partition("?")
-    scratch = base.rsplit("/", 1)[0] + f"/{database}" + (f"?{options}" if options else "")
-    environment = os.environ | {"UNDERVOLT_DATABASE_URL": scratch}
-    subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "head"], env=environment, check=True, capture_output=True
-    )
-    command = [sys.executable, "-m", "scripts.ingest", "--city", city]
-    for file in files:
-        command += ["--file", str(file)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
 
 
 def get(client: http.client.HTTPConnection, path: str) -> bytes:

@@ -179,10 +179,20 @@ def run_checks(_arguments: list[str]) -> None:
 
 def run_bench(arguments: list[str]) -> None:
     """Measure near and its bare SQL on the database of `make run`."""
+    become_bench("scripts.bench", arguments)
+
+
+def run_ingest_bench(arguments: list[str]) -> None:
+    """Measure an ingest and its floor in a scratch database on the server of `make run`."""
+    become_bench("scripts.bench_ingest", arguments)
+
+
+def become_bench(module: str, arguments: list[str]) -> None:
+    """Become a measurement, once the database runs."""
     with take_turn():
         ensure_environment(TEST)
         ensure_database()
-    replace_process([PYTHON, "-m", "scripts.bench", *arguments], environment_for_service())
+    replace_process([PYTHON, "-m", module, *arguments], environment_for_service())
 
 
 def stop(_arguments: list[str]) -> None:
@@ -214,6 +224,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "test-system": run_system_tests,
     "check": run_checks,
     "bench": run_bench,
+    "bench-ingest": run_ingest_bench,
     "stop": stop,
     "clean": clean,
 }
