@@ -5,9 +5,10 @@ runner that dies say so.
 """
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 import ollama
@@ -31,13 +32,25 @@ from app.backends.base import (
 from app.errors import BackendUnavailable
 from app.settings import OLLAMA_URL, BackendSettings
 
+Running = ollama.ProcessResponse.Model
 PREFERRED_MODELS = ("nemotron-3-nano", "nemotron-3-nano:30b", "nemotron-3-nano:4b")
 # The 30b weights take 24 GB and want a machine sold as 32 GB, of which its kernel shows a little less.
 LARGE_MEMORY_BYTES = 30_000_000_000
 # What /api/ps, /api/tags and /api/show may take: each answers in a millisecond, also while the model speaks.
 LOOK_S = 2.0
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 UNTOLD = 0  # the context of a model in memory, where an older Ollama does not tell it
+# Of a box's memory, the part that models may have where the box is this machine: the rest is the system's, the permit
+# store's and this service's.
+MODELS_SHARE = 0.75
+# What a model takes beside its weights (context, buffers), as a factor, until it has been seen in memory. Nemotron 3
+# Nano keeps a context for a few of its layers only.
+LOADED_FACTOR = 1.25
 SENT_HEADERS = frozenset({"host", "accept", "accept-encoding", "connection", "content-type", "content-length"})
+
+
+class MemoryTaken(MustLoad):
+    """The model is not in memory, and loading it would push out what others have there."""
 
 
 class ModelMissing(NeverSent):
@@ -72,13 +85,15 @@ class _Client(ollama.AsyncClient):
 class OllamaBackend(Backend):
     """One Ollama and one model on it, or the first that it has of :data:`PREFERRED_MODELS`."""
 
-    one_at_a_time = True
+    slots_unless_set = 1
 
     def __init__(self, name: str, settings: BackendSettings, *, key: SecretStr | None = None) -> None:
         super().__init__(name, settings)
         self._chosen: str | None = None
         self._remote = False
         self._settled_ctx = UNTOLD
+        self._sent_ctx = settings.num_ctx
+        self._loaded_bytes: int | None = None
         self._client = _make_client(settings, key)
 
     @property
@@ -91,7 +106,8 @@ class OllamaBackend(Backend):
 
     async def get_ready(self, *, wait_for_load: bool) -> float:
         model = await self._find_model()
-        if await self._is_resident(model):
+        running = await self._list_running()
+        if self._is_resident(model, running):
             self._remote = False
             return self.settings.deadlines.first_token_s
         with self._own_errors():
@@ -99,6 +115,7 @@ class OllamaBackend(Backend):
         self._remote = shown.is_remote
         if self._remote:
             return self.settings.deadlines.first_token_s
+        await self._spare_others(model, running)
         # Also for a question that waits: should it give up first, the load goes on and the next one finds it done.
         self.load_in_background()
         if wait_for_load:
@@ -114,8 +131,14 @@ class OllamaBackend(Backend):
                     yield _read_piece(reply)
 
     async def warm(self) -> None:
-        """Load the model by a chat without messages, which generates nothing."""
+        """Load the model by a chat without messages, which generates nothing; where it is loaded, this keeps it so.
+
+        Raises :class:`MemoryTaken` where others' models would have to go for it.
+        """
         model = await self._find_model()
+        running = await self._list_running()
+        if not self._is_resident(model, running):
+            await self._spare_others(model, running)
         with self._own_errors():
             parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
             ended = [part.done async for part in parts]
@@ -126,8 +149,12 @@ class OllamaBackend(Backend):
     async def look(self) -> BackendState:
         try:
             model = await self._find_model()
-            return self.tell_state(reachable=True, resident=await self._is_resident(model))
-        except ModelMissing as error:
+            running = await self._list_running()
+            resident = self._is_resident(model, running)
+            if not resident:
+                await self._spare_others(model, running)
+            return self.tell_state(reachable=True, resident=resident)
+        except (ModelMissing, MemoryTaken) as error:
             return self.tell_state(reachable=True, resident=False, note=str(error))
         except BackendUnavailable as error:
             return self.tell_state(reachable=False, note=str(error))
@@ -146,7 +173,7 @@ class OllamaBackend(Backend):
             stream=True,
             think=False,
             format=dict(schema) if schema is not None else None,
-            options={"num_ctx": self.num_ctx, "temperature": 0, "num_predict": max_tokens},
+            options={"num_ctx": self._sent_ctx, "temperature": 0, "num_predict": max_tokens},
             keep_alive=_read_keep_alive(self.settings.keep_alive),
         )
 
@@ -163,20 +190,58 @@ class OllamaBackend(Backend):
             raise ModelMissing(f"{self.name} has no Nemotron 3 Nano; `{command}` gets it one")
         return self._chosen
 
-    async def _is_resident(self, model: str) -> bool:
-        """Whether the model is in memory with our context: with another one, Ollama would load it anew."""
-        return await self._read_resident_ctx(model) in {self.num_ctx, self._settled_ctx, UNTOLD}
-
-    async def _read_resident_ctx(self, model: str) -> int | None:
-        """Give the context of the model in memory, None where it is not in memory."""
+    async def _list_running(self) -> Sequence[Running]:
+        """List the models in memory, everybody's."""
         with self._own_errors():
-            running = (await self._client.ps()).models
-        lengths = [entry.context_length or UNTOLD for entry in running if _tagged(entry.model) == _tagged(model)]
-        return lengths[0] if lengths else None
+            return (await self._client.ps()).models
+
+    def _is_resident(self, model: str, running: Sequence[Running]) -> bool:
+        """Whether the model is in memory with our context, or a larger one, which is then taken as it is.
+
+        With another context than asked for Ollama would load the model anew, under the feet of who else uses it.
+        """
+        self._sent_ctx = self.num_ctx
+        resident = _find(model, running)
+        if resident is None:
+            return False
+        self._loaded_bytes = resident.size or self._loaded_bytes
+        context = resident.context_length or UNTOLD
+        if context > self.num_ctx:
+            self._sent_ctx = context
+        return context > self.num_ctx or context in {self.num_ctx, self._settled_ctx, UNTOLD}
 
     async def _settle(self, model: str) -> None:
         """Remember what context our options came to: Ollama lowers it to what the model was made for."""
-        self._settled_ctx = await self._read_resident_ctx(model) or UNTOLD
+        resident = _find(model, await self._list_running())
+        self._settled_ctx = (resident.context_length if resident else None) or UNTOLD
+
+    async def _spare_others(self, model: str, running: Sequence[Running]) -> None:
+        """Raise :class:`MemoryTaken` where the memory holds others' models and has no room for ours beside them.
+
+        Ollama itself would push them out. Where the box's memory is not known, none is taken from others.
+        """
+        others = [entry.size or 0 for entry in running if _tagged(entry.model) != _tagged(model)]
+        if not others:
+            return
+        memory = self._memory_bytes
+        if memory is None or sum(others) + await self._estimate_bytes(model) > memory:
+            raise MemoryTaken(f"{self.name} has other models in memory and no room for {model} beside them")
+
+    @property
+    def _memory_bytes(self) -> float | None:
+        """What the box has for all its models, None where it is not known."""
+        if self.settings.memory_gb is not None:
+            return self.settings.memory_gb * 1e9
+        host = urlsplit(self.settings.url or OLLAMA_URL).hostname or ""
+        return read_memory_bytes() * MODELS_SHARE if host in LOOPBACK else None
+
+    async def _estimate_bytes(self, model: str) -> float:
+        """Give what the model took when it was last seen in memory, or else its weights and something beside them."""
+        if self._loaded_bytes is not None:
+            return self._loaded_bytes
+        with self._own_errors():
+            installed = (await self._client.list()).models
+        return max((e.size or 0 for e in installed if _tagged(e.model) == _tagged(model)), default=0) * LOADED_FACTOR
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:
@@ -245,6 +310,7 @@ async def _refuse_status(response: httpx.Response) -> None:
     raise BackendUnavailable(
         f"this Ollama answered with status {status}",
         fatal=status in FATAL_STATUSES,
+        status=status,
         retry_after_s=read_retry_after(response.headers.get("retry-after")),
     )
 
@@ -284,6 +350,11 @@ def _read_keep_alive(value: str) -> float | str:
         return float(value)
     except ValueError:
         return value
+
+
+def _find(model: str, running: Sequence[Running]) -> Running | None:
+    """Give what is told of a model in memory, None where it is not there."""
+    return next((entry for entry in running if _tagged(entry.model) == _tagged(model)), None)
 
 
 def _tagged(model: str | None) -> str:

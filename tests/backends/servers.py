@@ -76,6 +76,11 @@ class ScriptedServer:
                 pass
         writer.close()
 
+    def choose_reply(self, request: Request) -> Reply:
+        """Give the reply that a request gets."""
+        replies = self.routes.get(request.path) or [Reply([b"404 page not found"], 404, "text/plain")]
+        return replies[min(len(self.asked(request.path)), len(replies)) - 1]
+
     async def stop(self) -> None:
         """Break every connection off."""
         for writer in self._writers:
@@ -84,9 +89,7 @@ class ScriptedServer:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await self._read_request(reader)
-        replies = self.routes.get(request.path) or [Reply([b"404 page not found"], 404, "text/plain")]
-        nth = len(self.asked(request.path))
-        reply = replies[min(nth, len(replies)) - 1]
+        reply = self.choose_reply(request)
         if reply.status is not None:
             self._write_head(reply, writer)
             for piece in reply.pieces:
@@ -132,10 +135,17 @@ class ScriptedServer:
 async def serving(routes: Mapping[str, Reply | Sequence[Reply]]) -> AsyncGenerator[ScriptedServer]:
     """Run a scripted server on a free port of loopback."""
     scripted = ScriptedServer(routes)
+    async with listening(scripted):
+        yield scripted
+
+
+@asynccontextmanager
+async def listening(scripted: ScriptedServer) -> AsyncGenerator[None]:
+    """Let a scripted server answer on a free port of loopback."""
     server = await asyncio.start_server(scripted.handle, "127.0.0.1", 0)
     scripted.port = server.sockets[0].getsockname()[1]
     try:
-        yield scripted
+        yield
     finally:
         server.close()
         await scripted.stop()
@@ -222,6 +232,55 @@ def ollama_routes(
     """An Ollama with one model, in memory."""
     replies = {"ps": running(), "tags": installed(MODEL), "show": shown(), "chat": chats, **others}
     return {f"/api/{name}": reply for name, reply in replies.items()}
+
+
+@dataclass(frozen=True)
+class Resident:
+    """What a model takes in memory, and the context it was loaded with."""
+
+    bytes: int
+    context_length: int
+
+
+class SmallBox(ScriptedServer):
+    """An Ollama with a memory: it loads what it is asked for, and pushes out what was used longest ago to make room.
+
+    ``loads`` names each model as it is loaded.
+    """
+
+    def __init__(self, memory_bytes: int, models: Mapping[str, int]) -> None:
+        super().__init__({})
+        self.memory_bytes = memory_bytes
+        self.models = models
+        self.resident: dict[str, Resident] = {}
+        self.loads: list[str] = []
+
+    def choose_reply(self, request: Request) -> Reply:
+        """Answer as Ollama would, from what is in memory now."""
+        match request.path:
+            case "/api/tags":
+                return whole({"models": [{"name": m, "model": m, "size": size} for m, size in self.models.items()]})
+            case "/api/ps":
+                return whole({"models": [self._tell(model) for model in self.resident]})
+            case "/api/show":
+                return shown()
+            case "/api/chat":
+                self.use(request.body["model"], request.body["options"]["num_ctx"])
+                return SPOKEN if request.body["messages"] else chat(done("load"))
+        return super().choose_reply(request)
+
+    def use(self, model: str, num_ctx: int = 4096) -> None:
+        """Have a model answer, as any program on the box may."""
+        wanted = Resident(self.models[model] * 11 // 10, num_ctx)
+        if self.resident.pop(model, None) != wanted:
+            self.loads.append(model)
+        while self.resident and wanted.bytes + sum(one.bytes for one in self.resident.values()) > self.memory_bytes:
+            self.resident.pop(next(iter(self.resident)))
+        self.resident[model] = wanted
+
+    def _tell(self, model: str) -> dict[str, object]:
+        one = self.resident[model]
+        return {"name": model, "model": model, "size": one.bytes, "context_length": one.context_length}
 
 
 # --- as an OpenAI-compatible server speaks ---------------------------------------------------------------------------

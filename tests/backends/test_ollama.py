@@ -8,7 +8,7 @@ import pytest
 
 from app.backends import base
 from app.backends.base import BackendState, MustLoad, NeverSent, Prompt, Usage
-from app.backends.ollama import recommend_pull
+from app.backends.ollama import MemoryTaken, recommend_pull
 from app.errors import BackendUnavailable
 from app.settings import Deadlines
 from tests.backends.conftest import Connect
@@ -18,10 +18,12 @@ from tests.backends.servers import (
     NOTHING_RUNS,
     SPOKEN,
     Reply,
+    SmallBox,
     chat,
     done,
     error_line,
     installed,
+    listening,
     ollama_routes,
     part,
     running,
@@ -162,11 +164,11 @@ async def test_unknown_model_that_was_set_is_fatal_and_never_sent(connect_ollama
 
 
 async def test_model_out_of_memory_is_loaded_in_the_background_and_passed_over(connect_ollama: Connect) -> None:
-    async with serving(ollama_routes([LOADED, SPOKEN], ps=[NOTHING_RUNS, running()])) as server:
+    async with serving(ollama_routes([LOADED, SPOKEN], ps=[NOTHING_RUNS, NOTHING_RUNS, running()])) as server:
         backend = connect_ollama(server.url, model=MODEL)
         with pytest.raises(MustLoad):
             await backend.open(PROMPT)
-        await server.wait_until_asked("/api/ps", times=2)
+        await server.wait_until_asked("/api/ps", times=3)
         assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
     assert [bool(request.body["messages"]) for request in server.asked("/api/chat")] == [False, True]
 
@@ -195,6 +197,17 @@ async def test_model_resident_with_another_context_counts_as_one_that_must_load(
     async with serving(ollama_routes(LOADED, ps=running(context_length=2048))) as server:
         with pytest.raises(MustLoad):
             await connect_ollama(server.url, model=MODEL, num_ctx=4096).open(PROMPT)
+
+
+async def test_larger_context_that_others_use_is_taken_as_it_is(connect_ollama: Connect) -> None:
+    box = SmallBox(8_000_000_000, {MODEL: 2_800_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL)
+        box.use(MODEL, 16_384)
+        await read(await backend.open(PROMPT))
+        await backend.warm()
+    assert [request.body["options"]["num_ctx"] for request in box.asked("/api/chat")] == [16_384, 16_384]
+    assert box.loads == [MODEL]
 
 
 async def test_context_that_ollama_lowered_counts_as_ours_once_it_was_loaded(connect_ollama: Connect) -> None:
@@ -364,3 +377,90 @@ async def test_readiness_shows_whether_the_model_is_in_memory(
 async def test_readiness_shows_an_ollama_that_is_not_there(connect_ollama: Connect) -> None:
     state = await connect_ollama("http://127.0.0.1:9", model=MODEL).look()
     assert (state.reachable, state.resident) == (False, None)
+
+
+# --- a box that others use too ---------------------------------------------------------------------------------------
+
+OTHER = "another-programs:8b"
+
+
+async def test_two_models_that_alternate_do_not_push_each_other_out(connect_ollama: Connect) -> None:
+    box = SmallBox(8_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL, memory_gb=8)
+        backend.load_interval_s = 0
+        for _ in range(5):
+            box.use(OTHER)
+            with pytest.raises(MemoryTaken):
+                await backend.open(PROMPT)
+            with pytest.raises(MemoryTaken):
+                await backend.open(PROMPT, wait_for_load=True)
+            with pytest.raises(MemoryTaken):
+                await backend.warm()
+        assert box.loads == [OTHER]
+        box.resident.clear()
+        await backend.warm()
+        for _ in range(5):
+            await read(await backend.open(PROMPT))
+    assert box.loads == [OTHER, MODEL]
+
+
+async def test_two_models_that_fit_beside_each_other_are_both_kept(connect_ollama: Connect) -> None:
+    box = SmallBox(16_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL, memory_gb=16)
+        for _ in range(5):
+            box.use(OTHER)
+            await read(await backend.open(PROMPT, wait_for_load=True))
+    assert box.loads == [OTHER, MODEL]
+
+
+async def test_what_the_model_took_before_tells_whether_it_fits(connect_ollama: Connect) -> None:
+    box = SmallBox(9_300_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL, memory_gb=9.3)
+        box.use(OTHER)
+        with pytest.raises(MemoryTaken):
+            await backend.warm()
+        box.resident.clear()
+        await backend.warm()
+        await read(await backend.open(PROMPT))
+        box.resident.clear()
+        box.use(OTHER)
+        await backend.warm()
+    assert set(box.resident) == {MODEL, OTHER}
+
+
+async def test_memory_of_a_box_that_is_not_known_is_left_to_others(
+    connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.backends.ollama.LOOPBACK", frozenset())
+    box = SmallBox(800_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL)
+        box.use(OTHER)
+        state = await backend.look()
+        with pytest.raises(MemoryTaken):
+            await backend.open(PROMPT)
+        box.resident.clear()
+        await backend.warm()
+    assert (state.reachable, state.resident) == (True, False)
+    assert state.note is not None
+    assert "other models in memory" in state.note
+    assert box.loads == [OTHER, MODEL]
+
+
+async def test_memory_of_this_machine_is_read_where_the_box_is_this_machine(
+    connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.backends.ollama.read_memory_bytes", lambda: 16_000_000_000)
+    box = SmallBox(16_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000, "large": 8_000_000_000})
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL)
+        box.use("large")
+        with pytest.raises(MemoryTaken):
+            await backend.warm()
+        box.resident.clear()
+        box.use(OTHER)
+        await backend.warm()
+    assert set(box.resident) == {MODEL, OTHER}
