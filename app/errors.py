@@ -42,11 +42,14 @@ class BackendUnavailable(UndervoltError):  # noqa: N818
     """A language model that gave no answer, or stopped giving one.
 
     ``fatal`` says that asking again is pointless until somebody changes something (an unknown model, a refused key);
-    ``retry_after_s`` is what the server asked for, in seconds.
+    ``retry_after_s`` is what the server asked for, in seconds; ``status`` is the HTTP status of a refusal.
     """
 
-    def __init__(self, reason: str, *, fatal: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, fatal: bool = False, retry_after_s: float | None = None, status: int | None = None
+    ) -> None:
         self.fatal = fatal
+        self.status = status
         self.retry_after_s = retry_after_s
         super().__init__(reason)
 

@@ -29,13 +29,16 @@ class Deadlines(BaseModel, frozen=True, extra="forbid"):
     load_s: float = Field(default=12, gt=0, le=600, description="for the first chunk where the model must load")
     gap_s: float = Field(default=2, gt=0, le=600, description="between two chunks")
     total_s: float = Field(default=20, gt=0, le=600, description="from the request to the end")
+    queue_s: float = Field(default=8, gt=0, le=600, description="for a slot, behind the questions of others")
 
 
 class BackendSettings(BaseModel, frozen=True, extra="forbid"):
     """One place where a language model runs.
 
     ``num_ctx`` is the context in tokens that character budgets count with. ``hosted`` left out means hosted for
-    ``openai`` and local for the other kinds.
+    ``openai`` and local for the other kinds. ``slots`` is how many questions it answers at once (left out: one, and any
+    number for ``openai``), ``queue`` how many more may wait for one. ``memory_gb`` is what a box has for all its models
+    (left out: this machine's memory for one on loopback, and unknown for another).
     """
 
     kind: Literal["ollama", "openai", "embedded"]
@@ -47,6 +50,9 @@ class BackendSettings(BaseModel, frozen=True, extra="forbid"):
     escalate: bool = False
     num_ctx: int = Field(default=4096, ge=512, le=1_048_576)
     keep_alive: str = "20m"
+    slots: int | None = Field(default=None, ge=1, le=1000)
+    queue: int = Field(default=2, ge=0, le=1000)
+    memory_gb: float | None = Field(default=None, gt=0, le=100_000)
     deadlines: Deadlines = Deadlines()
 
     @property

@@ -95,6 +95,7 @@ class BackendState:
     """What readiness tells of a backend, found without asking its model anything.
 
     ``reachable`` and ``resident`` are None where they were not looked at. ``note`` is a sentence for the operator.
+    ``asked_again_in_s`` is how long an open breaker stays so; ``speaking`` and ``waiting`` count questions.
     """
 
     name: str
@@ -106,6 +107,9 @@ class BackendState:
     resident: bool | None = None
     note: str | None = None
     breaker: str = "closed"
+    asked_again_in_s: float | None = None
+    speaking: int = 0
+    waiting: int = 0
 
 
 class NeverSent(BackendUnavailable):
@@ -344,11 +348,11 @@ class Voice:
 class Backend(ABC):
     """A place where a language model runs.
 
-    ``one_at_a_time`` says that a second question would only wait behind the first; ``load_interval_s`` is the least
-    time between the beginnings of two loads.
+    ``slots_unless_set`` is how many questions it answers at once, one where a second would only wait behind the first;
+    ``load_interval_s`` is the least time between the beginnings of two loads.
     """
 
-    one_at_a_time: bool = False
+    slots_unless_set: int | None = None
     load_interval_s: float = LOAD_INTERVAL_S
 
     def __init__(self, name: str, settings: BackendSettings) -> None:
@@ -383,6 +387,11 @@ class Backend(ABC):
     def plans(self) -> bool:
         """Whether the model is able enough to plan."""
         return self.settings.plans
+
+    @property
+    def slots(self) -> int | None:
+        """How many questions are answered at once, None for as many as come."""
+        return self.settings.slots or self.slots_unless_set
 
     @property
     def num_ctx(self) -> int:

@@ -44,7 +44,7 @@ END_S = 0.5
 class EmbeddedBackend(Backend):
     """The embedded model, started when first needed and again after a crash, though not over and over."""
 
-    one_at_a_time = True
+    slots_unless_set = 1
     load_interval_s = 0.0  # starts are counted instead: one crash is followed by a start at once
 
     def __init__(self, name: str, settings: BackendSettings, *, weights: Path | None = None) -> None:

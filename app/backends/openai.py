@@ -150,6 +150,7 @@ class OpenAIBackend(Backend):
             f"{self.name} answered with status {response.status_code}",
             fatal=response.status_code in FATAL_STATUSES,
             retry_after_s=read_retry_after(response.headers.get("retry-after")),
+            status=response.status_code,
         )
 
     def _broken(self, cause: BaseException | None) -> BackendUnavailable:

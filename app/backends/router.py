@@ -9,7 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from app.backends.base import Backend, BackendState, MustLoad, NeverSent, Prompt, Voice
 from app.backends.embedded import EmbeddedBackend
@@ -37,6 +37,7 @@ class Breaker:
         self._failures = 0
         self._open_until: float | None = None
         self._probing = False
+        self._fatal: BackendUnavailable | None = None
 
     @property
     def state(self) -> str:
@@ -44,6 +45,16 @@ class Breaker:
         if self._open_until is None:
             return "closed"
         return "open" if self._clock() < self._open_until else "half_open"
+
+    @property
+    def opens_in_s(self) -> float | None:
+        """The seconds until the next question is let through, None where one would be now."""
+        return self._open_until - self._clock() if self._open_until is not None and self.state == "open" else None
+
+    @property
+    def note(self) -> str | None:
+        """What somebody has to change before this backend is of use again."""
+        return f"{self._fatal}: a model that is not there or a key that is refused" if self._fatal else None
 
     def admits(self) -> bool:
         """Whether a question may be asked now."""
@@ -56,7 +67,7 @@ class Breaker:
     def end(self, error: BackendUnavailable | None) -> None:
         """Note how it ended; a model that must load first is no fault."""
         if error is None:
-            self._failures, self._open_until = 0, None
+            self._failures, self._open_until, self._fatal = 0, None, None
         elif not isinstance(error, MustLoad):
             self._failures += 1
             self._open(error)
@@ -66,6 +77,7 @@ class Breaker:
         self._probing = False
 
     def _open(self, error: BackendUnavailable) -> None:
+        self._fatal = error if error.fatal else None
         if error.fatal:
             self._open_until = self._clock() + FATAL_COOL_DOWN_S
         elif error.retry_after_s is not None:
@@ -116,36 +128,75 @@ class HostedCalls:
         self._times.pop()
 
 
-@dataclass
 class Post:
-    """A backend at its place in the order, with its breaker and whether its one slot is taken."""
+    """A backend at its place in the order: its breaker, its slots, and who waits for one."""
 
-    backend: Backend
-    breaker: Breaker = field(default_factory=Breaker)
-    is_busy: bool = False
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.breaker = Breaker()
+        self.speaking = 0
+        self._turns: deque[asyncio.Future[None]] = deque()
 
-    def can_take(self, prompt: Prompt) -> bool:
-        """Whether the prompt may be given to this backend now."""
-        if prompt.local_only and self.backend.hosted:
-            return False
-        return self.breaker.admits() and not self.is_busy
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a slot."""
+        return len(self._turns)
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether one more question would be answered at once."""
+        return self.backend.slots is None or self.speaking < self.backend.slots
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more question may wait."""
+        return self.waiting < self.backend.settings.queue
+
+    def take_slot(self) -> None:
+        """Take a slot that is free."""
+        self.speaking += 1
+
+    async def wait_for_slot(self) -> bool:
+        """Wait behind those who came before, at most the deadline's ``queue_s``; whether a slot is now taken."""
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            await asyncio.wait([turn], timeout=self.backend.settings.deadlines.queue_s)
+        except asyncio.CancelledError:
+            if turn.done():
+                self.give_back()
+            raise
+        finally:
+            if not turn.done():
+                self._turns.remove(turn)
+        return turn.done()
+
+    def give_back(self) -> None:
+        """Give a slot to the one who waits longest, or back."""
+        if self._turns:
+            self._turns.popleft().set_result(None)
+        else:
+            self.speaking -= 1
 
     @contextmanager
-    def occupied(self) -> Iterator[None]:
-        """Hold the slot, where there is but one, and the breaker's probe."""
-        self.is_busy = self.backend.one_at_a_time
+    def holding_slot(self) -> Iterator[None]:
+        """Hold a slot that was taken, and the breaker's probe."""
         self.breaker.begin()
         try:
             yield
         finally:
-            self.is_busy = False
             self.breaker.release()
+            self.give_back()
 
     def note(self, error: BackendUnavailable | None) -> None:
         """Tell the breaker how a question ended, and the log where it did not end well."""
         self.breaker.end(error)
-        if error is not None:
-            log.warning("backend %s gave no answer: %s", self.backend.name, type(error).__name__)
+        if error is None:
+            return
+        log.warning("backend %s gave no answer: %s", self.backend.name, type(error).__name__)
+        if error.fatal:
+            status = f" (status {error.status})" if error.status else ""
+            log.error("backend %s is of no use until its model or key is set right%s", self.backend.name, status)
 
 
 class Conversation:
@@ -156,6 +207,7 @@ class Conversation:
         self._prompt = prompt
         self._hosted_calls = hosted_calls
         self._given: list[Backend] = []
+        self._stays = False
 
     @property
     def seen_by(self) -> tuple[SeenBy, ...]:
@@ -165,19 +217,22 @@ class Conversation:
     async def voices(self) -> AsyncGenerator[Voice]:
         """Give one voice after another, in order of preference, each begun and at its first chunk.
 
-        The caller takes the next only while nothing of the last was used, and holds this in ``aclosing``, which closes
-        the voice and so stops its model.
+        A backend that must load first comes again behind the others, and is then waited for. The caller takes the next
+        only while nothing of the last was used, and holds this in ``aclosing``, which closes the voice and so stops its
+        model.
         """
-        for number, post in enumerate(self._posts):
-            if (post.is_busy and post.breaker.admits()) or not self._hosted_calls.left:
-                # Hosted is for a box that fails or must load, never for a busy one.
-                self._prompt = replace(self._prompt, local_only=True)
-            if not post.can_take(self._prompt):
-                continue
-            is_last = not any(later.can_take(self._prompt) for later in self._posts[number + 1 :])
-            with post.occupied():
-                voice = await self._open(post, wait_for_load=is_last)
-                if voice is None:
+        left, cold = list(self._posts), list[Post]()
+        while (post := await self._take_slot(left)) is not None:
+            left.remove(post)
+            is_last = not any(self._admits(other) and other.has_slot for other in left if other not in cold)
+            with post.holding_slot():
+                try:
+                    voice = await self._open(post, wait_for_load=is_last)
+                except BackendUnavailable as error:
+                    post.note(error)
+                    if isinstance(error, MustLoad) and not is_last:
+                        cold.append(post)
+                        left.append(post)
                     continue
                 try:
                     async with aclosing(voice):
@@ -185,21 +240,46 @@ class Conversation:
                 finally:
                     post.note(voice.failure)
 
-    async def _open(self, post: Post, *, wait_for_load: bool) -> Voice | None:
-        """Ask one backend; None where it has no voice, which the log and its breaker then know."""
+    async def _take_slot(self, left: Sequence[Post]) -> Post | None:
+        """Take a slot of the first backend that has one, or wait at the busy box where the fewest wait.
+
+        None where nobody is left, or every queue is full. Hosted is for a box that fails or must load, never for a busy
+        one: behind a busy box no hosted backend is asked.
+        """
+        while True:
+            busy = list[Post]()
+            for post in left:
+                self._stays = bool(busy) or not self._hosted_calls.left
+                if self._admits(post) and post.has_slot:
+                    post.take_slot()
+                    return post
+                busy += [post] if self._admits(post) else []
+            shortest = min((post for post in busy if post.has_room), key=lambda post: post.waiting, default=None)
+            if shortest is None or not await shortest.wait_for_slot():
+                return None
+            if self._admits(shortest):
+                return shortest
+            shortest.give_back()
+
+    def _admits(self, post: Post) -> bool:
+        """Whether the prompt may be given to this backend now."""
+        stays = self._prompt.local_only or self._stays
+        return post.breaker.admits() and not (stays and post.backend.hosted)
+
+    async def _open(self, post: Post, *, wait_for_load: bool) -> Voice:
+        """Ask one backend, and note that it was given the prompt unless it never was."""
         backend = post.backend
+        prompt = replace(self._prompt, local_only=self._prompt.local_only or self._stays)
         self._given.append(backend)
         if is_counted := backend.hosted:
             self._hosted_calls.count()
         try:
-            return await backend.open(self._prompt, wait_for_load=wait_for_load)
-        except BackendUnavailable as error:
-            if isinstance(error, NeverSent):
-                self._given.remove(backend)
-                if is_counted:
-                    self._hosted_calls.take_back()
-            post.note(error)
-            return None
+            return await backend.open(prompt, wait_for_load=wait_for_load)
+        except NeverSent:
+            self._given.remove(backend)
+            if is_counted:
+                self._hosted_calls.take_back()
+            raise
 
 
 class Router:
@@ -262,7 +342,14 @@ class Router:
         backend = post.backend
         may_look = not (self._local_only and backend.hosted)
         state = await backend.look() if may_look else backend.tell_state(note="not used: questions stay in the house")
-        return replace(state, breaker=post.breaker.state)
+        return replace(
+            state,
+            note=post.breaker.note or state.note,
+            breaker=post.breaker.state,
+            asked_again_in_s=post.breaker.opens_in_s,
+            speaking=post.speaking,
+            waiting=post.waiting,
+        )
 
     async def _warm(self) -> None:
         """Warm the backends in the house, in order; the embedded one only where no other is there."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from app.backends.base import Backend, BackendState, Piece, Prompt, Usage
+from app.backends.base import Backend, BackendState, MustLoad, Piece, Prompt, Usage
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Deadlines
 
@@ -16,6 +16,7 @@ class FakeBackend(Backend):
 
     A voice is a list of steps: text, a pause in seconds, or an error raised there; an error instead of a list refuses
     to begin. It goes through the very :class:`Voice` that real backends have, deadlines and thought filter included.
+    For its first ``loads`` questions it must load, unless they wait for that.
     ``prompts`` keeps what it was asked, ``closed`` counts the voices that were stopped or came to their end.
     """
 
@@ -27,7 +28,8 @@ class FakeBackend(Backend):
         hosted: bool = False,
         plans: bool = False,
         num_ctx: int = 4096,
-        one_at_a_time: bool = False,
+        slots: int | None = None,
+        queue: int = 0,
         deadlines: Deadlines | None = None,
     ) -> None:
         settings = BackendSettings(
@@ -37,18 +39,23 @@ class FakeBackend(Backend):
             hosted=hosted,
             plans=plans,
             num_ctx=num_ctx,
+            slots=slots,
+            queue=queue,
             deadlines=deadlines or Deadlines(),
         )
         super().__init__(name, settings)
-        self.one_at_a_time = one_at_a_time
         self.script = list(script)
         self.prompts: list[Prompt] = []
         self.waits: list[bool] = []
         self.closed = 0
         self.warmed = 0
+        self.loads = 0
 
     async def get_ready(self, *, wait_for_load: bool) -> float:
         self.waits.append(wait_for_load)
+        if self.loads and not wait_for_load:
+            self.loads -= 1
+            raise MustLoad(f"{self.name} is loading")
         return self.settings.deadlines.first_token_s
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Piece]:

@@ -70,6 +70,10 @@ async def ask(backends: Sequence[Backend] | Router, prompt: Prompt = PROMPT, *, 
     return await read_first(router.ask(prompt, planning=planning))
 
 
+async def ask_together(router: Router, questions: int) -> list[str | None]:
+    return list(await asyncio.gather(*(ask(router) for _ in range(questions))))
+
+
 async def test_first_backend_that_answers_is_the_voice() -> None:
     first, second = FakeBackend("first", [SPOKEN]), FakeBackend("second", [["Ten."]])
     assert await ask([first, second]) == "Nine roofs."
@@ -148,8 +152,17 @@ async def test_backend_is_the_last_where_the_others_may_not_be_asked() -> None:
     assert first.waits == [True]
 
 
+async def test_box_that_must_load_is_waited_for_once_no_other_has_a_voice() -> None:
+    box, second = FakeBackend("box", [SPOKEN]), FakeBackend("second", [DOWN])
+    box.loads = 1
+    conversation = Router([box, second]).ask(PROMPT)
+    assert await read_first(conversation) == "Nine roofs."
+    assert box.waits == [False, True]
+    assert [seen.backend for seen in conversation.seen_by] == ["second", "box"]
+
+
 async def test_busy_box_is_passed_over_for_the_next_that_is_not_hosted() -> None:
-    box = FakeBackend("box", [SPOKEN], one_at_a_time=True)
+    box = FakeBackend("box", [SPOKEN], slots=1)
     hosted, second_box = FakeBackend("hosted", [["Hosted."]], hosted=True), FakeBackend("second", [["Second."]])
     router = Router([box, hosted, second_box])
     async with aclosing(router.ask(PROMPT).voices()) as voices:
@@ -160,15 +173,87 @@ async def test_busy_box_is_passed_over_for_the_next_that_is_not_hosted() -> None
 
 
 async def test_question_to_a_busy_box_alone_gets_no_voice_from_a_hosted_one() -> None:
-    box = FakeBackend("box", [SPOKEN], one_at_a_time=True)
+    box = FakeBackend("box", [SPOKEN], slots=1)
     router = Router([box, FakeBackend("hosted", [SPOKEN], hosted=True)])
     async with aclosing(router.ask(PROMPT).voices()) as voices:
         await anext(voices)
         assert await ask(router) is None
 
 
+async def test_question_waits_for_the_slot_of_a_busy_box() -> None:
+    box = FakeBackend("box", [["Nine ", 0.05, "roofs."]], slots=1, queue=1)
+    router = Router([box])
+    assert await ask_together(router, 2) == ["Nine roofs.", "Nine roofs."]
+
+
+async def test_question_beyond_the_queue_is_told_at_once_that_there_is_no_voice() -> None:
+    box = FakeBackend("box", [["Nine ", 60.0, "roofs."]], slots=1, queue=1)
+    router = Router([box])
+    async with aclosing(router.ask(PROMPT).voices()) as voices:
+        await anext(voices)
+        waiting = asyncio.create_task(ask(router))
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(ask(router), 0.05) is None
+        assert [(state.speaking, state.waiting) for state in (await router.state()).backends] == [(1, 1)]
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    assert [(state.speaking, state.waiting) for state in (await router.state()).backends] == [(0, 0)]
+
+
+async def test_questions_get_their_turn_in_the_order_in_which_they_came() -> None:
+    box = FakeBackend("box", [["One."], ["Two."], ["Three."]], slots=1, queue=2)
+    router = Router([box])
+    assert await ask_together(router, 3) == ["One.", "Two.", "Three."]
+
+
+async def test_slot_that_is_given_back_goes_to_one_who_waits_and_to_no_newcomer() -> None:
+    box = FakeBackend("box", [["One."], ["Two."], ["Three."]], slots=1, queue=2)
+    router = Router([box])
+    voices = router.ask(PROMPT).voices()
+    await anext(voices)
+    waiting = asyncio.create_task(ask(router))
+    await asyncio.sleep(0)
+    await voices.aclose()
+    assert (await ask(router), await waiting) == ("Three.", "Two.")
+
+
+async def test_wait_in_the_queue_has_a_deadline() -> None:
+    box = FakeBackend("box", [[60.0]], slots=1, queue=1, deadlines=Deadlines(queue_s=0.05))
+    router = Router([box])
+    speaking = asyncio.create_task(ask(router))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(ask(router), 2) is None
+    speaking.cancel()
+    await asyncio.wait([speaking])
+    assert len(box.prompts) == 1
+
+
+async def test_free_box_is_asked_before_anyone_waits_and_then_the_one_with_the_shorter_queue() -> None:
+    boxes = [FakeBackend(name, [[name, 60.0]], slots=1, queue=2) for name in ("one", "two")]
+    router = Router(boxes)
+    tasks = [asyncio.create_task(ask(router)) for _ in range(6)]
+    await asyncio.sleep(0.01)
+    assert [(state.speaking, state.waiting) for state in (await router.state()).backends] == [(1, 2), (1, 2)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert [(state.speaking, state.waiting) for state in (await router.state()).backends] == [(0, 0), (0, 0)]
+
+
+async def test_question_that_waited_goes_on_to_the_hosted_one_when_the_box_fails() -> None:
+    box = FakeBackend("box", [["Nine ", 0.05, "roofs."], DOWN], slots=1, queue=1)
+    router = Router([box, FakeBackend("hosted", [["Hosted."]], hosted=True)])
+    assert await ask_together(router, 2) == ["Nine roofs.", "Hosted."]
+
+
+async def test_box_that_answers_several_at_once_has_that_many_slots() -> None:
+    box = FakeBackend("box", [["Nine ", 0.05, "roofs."]], slots=2)
+    router = Router([box])
+    assert await ask_together(router, 3) == ["Nine roofs.", "Nine roofs.", None]
+
+
 async def test_slot_is_free_again_after_a_failure_and_after_a_caller_that_left() -> None:
-    box = FakeBackend("box", [DOWN, [60.0], SPOKEN], one_at_a_time=True)
+    box = FakeBackend("box", [DOWN, [60.0], SPOKEN], slots=1)
     router = Router([box])
     assert await ask(router) is None
     with pytest.raises(TimeoutError):
@@ -177,7 +262,7 @@ async def test_slot_is_free_again_after_a_failure_and_after_a_caller_that_left()
 
 
 async def test_box_that_must_load_hands_over_to_a_hosted_one() -> None:
-    box = FakeBackend("box", [LOADING], one_at_a_time=True)
+    box = FakeBackend("box", [LOADING], slots=1)
     assert await ask([box, FakeBackend("hosted", [SPOKEN], hosted=True)]) == "Nine roofs."
 
 
@@ -313,6 +398,20 @@ async def test_start_warms_what_is_in_the_house_and_returns_at_once() -> None:
     assert (local.warmed, hosted.warmed) == (1, 0)
 
 
+async def test_backend_that_is_refused_for_good_says_so_until_it_answers_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gone = BackendUnavailable("hosted answered with status 410", fatal=True, status=410)
+    router = Router([FakeBackend("hosted", [gone, SPOKEN], hosted=True)])
+    assert await ask(router) is None
+    (state,) = (await router.state()).backends
+    assert state.note is not None
+    assert "status 410" in state.note
+    assert state.asked_again_in_s is not None
+    assert state.asked_again_in_s == pytest.approx(FATAL_COOL_DOWN_S, abs=5)
+    assert "until its model or key is set right (status 410)" in caplog.text
+
+
 async def test_log_names_backend_and_class_of_error_alone(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     refusal = BackendUnavailable("no roofs on Canary Street")
@@ -377,7 +476,9 @@ async def test_box_that_breaks_off_is_followed_by_the_hosted_server() -> None:
 
 async def test_next_box_answers_while_the_first_one_loads_and_then_the_first_answers() -> None:
     async with AsyncExitStack() as stack:
-        loading = ollama_routes([chat(done("load")), chat(part("First."), done())], ps=[NOTHING_RUNS, running()])
+        loading = ollama_routes(
+            [chat(done("load")), chat(part("First."), done())], ps=[NOTHING_RUNS, NOTHING_RUNS, running()]
+        )
         first = await stack.enter_async_context(serving(loading))
         second = await stack.enter_async_context(serving(openai_routes(COMPLETED)))
         router = build_router(
@@ -388,7 +489,7 @@ async def test_next_box_answers_while_the_first_one_loads_and_then_the_first_ans
         )
         stack.push_async_callback(router.aclose)
         assert await ask(router) == "Two pools."
-        await first.wait_until_asked("/api/ps", times=2)
+        await first.wait_until_asked("/api/ps", times=3)
         assert await ask(router) == "First."
 
 
