@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.ask.limits import wait_until_tidy
 from app.backends.router import Router, build_router
 from app.database import make_engine
 from app.permits.register import RegisterCache
@@ -33,6 +34,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
         app.state.router = router or build_router(settings)
         await app.state.router.start()
         yield
+        await wait_until_tidy()
         await app.state.router.aclose()
         await app.state.engine.dispose()
 

@@ -3,7 +3,6 @@
 What may refuse happens in :func:`prepare`, before the first event. The answer is complete before any model is asked.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.ask.facts import Fact, Facts, gather, unit_of
+from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
 from app.ask.phrases import GROUP_PHRASES, money
 from app.ask.plan import Plan
@@ -25,6 +25,7 @@ from app.backends.base import Prompt
 from app.backends.router import Router
 from app.cities.city import find_city
 from app.database import open_session
+from app.errors import TooSlow
 from app.permits.register import Register, RegisterCache
 from app.settings import Settings
 from app.telemetry import describe
@@ -69,10 +70,18 @@ class Prepared:
 
 
 async def prepare(resources: Resources, asked: Question) -> Prepared:
-    """Plan a question and compute its facts and its answer.
+    """Plan a question and compute its facts and its answer, within the time that an answer may take.
 
     Raises :class:`NoSuchCity`, :class:`DatabaseUnavailable` and :class:`TooSlow`.
     """
+    try:
+        return await within(resources.settings.answer_timeout_s, plan_and_gather(resources, asked))
+    except TimeoutError:
+        raise TooSlow("the facts took too long; narrow the question by a smaller radius, a period or a kind") from None
+
+
+async def plan_and_gather(resources: Resources, asked: Question) -> Prepared:
+    """Plan a question and compute its facts and its answer, however long that takes."""
     began = monotonic()
     async with open_session(resources.engine) as session:
         register = await resources.registers.find(session)
@@ -121,8 +130,7 @@ async def narrate_in_time(resources: Resources, prepared: Prepared, facts: Facts
 
     left_s = resources.settings.answer_timeout_s - (monotonic() - prepared.narration.began)
     try:
-        async with asyncio.timeout(max(left_s, 0)):
-            await narrate(resources.router, prompt, facts, prepared.narration, emit_text)
+        await within(left_s, narrate(resources.router, prompt, facts, prepared.narration, emit_text))
     except TimeoutError:
         log.info("the narrative ended at the time limit")
     except Exception as error:  # noqa: BLE001 - the answer stands; a broken voice must not take it back

@@ -9,7 +9,7 @@ from time import monotonic
 from app.ask.facts import Fact, Facts
 from app.ask.verifier import Verified, Verifier, split_sentences
 from app.backends.base import Prompt, Voice, strip_control_words
-from app.backends.router import Router, SeenBy
+from app.backends.router import Conversation, Router, SeenBy
 from app.errors import BackendUnavailable
 
 Emit = Callable[[Verified], Awaitable[None]]
@@ -81,7 +81,12 @@ class Narration:
     dropped: int = 0
     first_token_s: float | None = None
     first_sentence_s: float | None = None
-    seen_by: tuple[SeenBy, ...] = ()
+    conversation: Conversation | None = None
+
+    @property
+    def seen_by(self) -> tuple[SeenBy, ...]:
+        """Who was given the prompt up to now, failed ones too."""
+        return self.conversation.seen_by if self.conversation else ()
 
 
 async def narrate(router: Router, prompt: Prompt, facts: Facts, narration: Narration, emit: Emit) -> None:
@@ -90,14 +95,11 @@ async def narrate(router: Router, prompt: Prompt, facts: Facts, narration: Narra
     The next voice is taken only while no sentence of the last was emitted, and starts from nothing; once one was, a
     failure ends the narrative there.
     """
-    conversation = router.ask(prompt)
-    try:
-        async with aclosing(conversation.voices()) as voices:
-            async for voice in voices:
-                if await tell(voice, Verifier(facts), narration, emit):
-                    break
-    finally:
-        narration.seen_by = conversation.seen_by
+    narration.conversation = router.ask(prompt)
+    async with aclosing(narration.conversation.voices()) as voices:
+        async for voice in voices:
+            if await tell(voice, Verifier(facts), narration, emit):
+                break
 
 
 async def tell(voice: Voice, verifier: Verifier, narration: Narration, emit: Emit) -> bool:

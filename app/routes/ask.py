@@ -1,9 +1,9 @@
 """``POST /ask`` and ``POST /facts``: a question as events or as one JSON object, and a plan's figures without words."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -18,6 +18,7 @@ from app.ask.planner import Question
 from app.problems import PROBLEM_RESPONSES, describe_problem
 from app.routes.dependencies import CurrentRegister, Session
 
+T = TypeVar("T")
 EVENT_STREAM = "text/event-stream"
 PING_S = 10.0
 PING = b": still here\n\n"
@@ -38,12 +39,20 @@ async def ask(request: Request, asked: Question) -> Response:
     """
     state = request.app.state
     resources = Resources(state.engine, state.registers, state.router, state.settings)
-    prepared = await prepare(resources, asked)
+    try:
+        return await answer(request, resources, asked)
+    except CallerLeft:
+        return Response(status_code=204)
+
+
+async def answer(request: Request, resources: Resources, asked: Question) -> Response:
+    """Answer in the form that is asked for. Raises :class:`CallerLeft`, and then everything has stopped."""
+    prepared = await unless_left(request, prepare(resources, asked))
     if EVENT_STREAM in request.headers.get("accept", ""):
         events = stream_events(resources, prepared, request.url.path)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
-    document = await collect_events(resources, prepared)
+    document = await unless_left(request, collect_events(resources, prepared))
     return Response(orjson.dumps(document), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -53,6 +62,31 @@ async def facts(session: Session, register: CurrentRegister, query: FactsQuery) 
     found = await gather(session, register, query.plan)
     document = {"facts": [fact.render() for fact in found.items], "as_of": found.as_of}
     return Response(orjson.dumps(document), media_type="application/json")
+
+
+class CallerLeft(Exception):  # noqa: N818 - what a caller may do, no fault
+    """Nobody waits for this answer any more."""
+
+
+async def unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Give what ``work`` gives; a caller who leaves stops it, and with it the model. Raises :class:`CallerLeft`."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(wait_for_disconnect(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise CallerLeft
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.wait({working, leaving})
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Wait until the caller has closed the connection; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def collect_events(resources: Resources, prepared: Prepared) -> dict[str, Any]:

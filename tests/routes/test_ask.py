@@ -3,14 +3,19 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from datetime import date
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
+from app.backends.base import Voice
+from app.backends.router import Router
 from app.errors import BackendUnavailable
+from app.main import create_app
 from app.settings import Deadlines, Settings
 from tests.backends.fakes import FakeBackend
 from tests.conftest import Store, serve
@@ -135,10 +140,71 @@ async def test_a_slow_model_ends_at_the_time_limit_and_the_answer_stands(setting
     assert slow.closed == 1
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - neither uvicorn nor the fake backend tells
+        await asyncio.sleep(0.01)
+
+
+async def test_no_answer_takes_longer_than_its_limit_whatever_the_backend_does_when_told_to_stop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(voice: Voice) -> None:
+        await asyncio.sleep(0.9)
+
+    monkeypatch.setattr(Voice, "aclose", hang)
+    slow = FakeBackend("box", [[SAID + " ", 30.0]], deadlines=Deadlines(gap_s=60, total_s=60))
+    hasty = settings.model_copy(update={"answer_timeout_s": 0.6})
+    async with serve(hasty, slow) as client:
+        began = time.monotonic()
+        document = await ask(client, SOLAR_2015)
+        took_s = time.monotonic() - began
+    assert [one["text"] for one in document["text"]] == [SAID]
+    assert document["done"]["seen_by"][0]["backend"] == "box"
+    assert 0.6 <= took_s < 0.9
+
+
+async def test_facts_that_take_too_long_are_a_problem_in_time(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object, **__: object) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.9)
+
+    monkeypatch.setattr("app.ask.answer.gather", hang)
+    async with serve(settings.model_copy(update={"answer_timeout_s": 0.6})) as client:
+        began = time.monotonic()
+        reply = await client.post("/ask", json={"question": SOLAR_2015})
+        took_s = time.monotonic() - began
+    assert (reply.status_code, reply.json()["type"]) == (503, "/problems/too-slow")
+    assert 0.6 <= took_s < 0.9
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_caller_who_hangs_up_stops_the_model(settings: Settings, accept: str) -> None:
+    box = FakeBackend("box", [[SAID + " ", 30.0]], deadlines=Deadlines(gap_s=60, total_s=60))
+    app = create_app(settings, router=Router([box]))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", access_log=False))
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = json.dumps({"question": SOLAR_2015}).encode()
+    head = f"POST /ask HTTP/1.1\r\nHost: t\r\nAccept: {accept}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    async with asyncio.timeout(5):
+        await until(lambda: bool(box.prompts))
+        assert box.closed == 0
+        writer.close()
+        await until(lambda: box.closed == 1)
+        server.should_exit = True
+        await serving
+
+
 async def test_a_client_that_leaves_stops_the_model(settings: Settings) -> None:
     from app.ask.answer import Resources, prepare
     from app.ask.planner import Question
-    from app.backends.router import Router
     from app.database import make_engine
     from app.permits.register import RegisterCache
     from app.routes.ask import stream_events
