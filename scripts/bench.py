@@ -1,8 +1,9 @@
 """Measures the service beside its limits, in one run on one machine.
 
-``python -m scripts.bench [near] [ask]``: near against its bare SQL, and ``/ask`` to its first event. Figures are
-milliseconds a request, one caller at a time, each request beside its counterpart; ratios compare medians. The service
-is started for the purpose and stopped again.
+``python -m scripts.bench [near] [ask] [voice]``: near against its bare SQL, ``/ask`` to its first event, and the first
+chunk of a voice through the router against a call of the same server without it. Figures are milliseconds a request,
+one caller at a time, each request beside its counterpart; ratios compare medians. The service is started for the
+purpose and stopped again.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from statistics import median, quantiles
 from time import monotonic, perf_counter, sleep
 from typing import Any
@@ -31,6 +32,7 @@ from app.errors import UndervoltError
 from app.permits.near import NearQuery, select_near
 from app.permits.register import Register, find_register
 from app.settings import Settings, read_settings
+from scripts import bench_voice as voices
 
 RADIUS_M = 1_000
 LIMIT = 100
@@ -43,6 +45,7 @@ QUESTIONS = (
     "permits per year since 2013",
     "compare solar permits in 2014 and 2015",
 )
+CASES = ("near", "ask", "voice")
 Samples = dict[str, list[float]]
 Point = tuple[float, float]
 
@@ -52,29 +55,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="*", type=check_case, default=["near", "ask"], help="near, ask")
+    parser.add_argument("what", nargs="*", type=check_case, default=list(CASES), help="near, ask, voice")
     parser.add_argument("--requests", type=int, default=500)
     arguments = parser.parse_args()
+    if "voice" in arguments.what:
+        asyncio.run(bench_voice(arguments.requests))
+    if not {"near", "ask"} & set(arguments.what):
+        return 0
     try:
         settings = read_settings(os.environ)
         url = find_database_url(settings)
     except UndervoltError as error:
         print(error, file=sys.stderr)
         return 1
-    if {"near", "ask"} & set(arguments.what):
-        register, points = asyncio.run(draw_points(settings, arguments.requests))
-        with serve(url) as port, psycopg.connect(url, autocommit=True) as connection:
-            if "near" in arguments.what:
-                bench_near(connection, register, port, points)
-            if "ask" in arguments.what:
-                bench_ask(port, points)
+    register, points = asyncio.run(draw_points(settings, arguments.requests))
+    with serve(url) as port, psycopg.connect(url, autocommit=True) as connection:
+        if "near" in arguments.what:
+            bench_near(connection, register, port, points)
+        if "ask" in arguments.what:
+            bench_ask(port, points)
     return 0
 
 
 def check_case(name: str) -> str:
     """Give the name of a measurement; argparse's own choices refuse a default list before Python 3.12."""
-    if name not in {"near", "ask"}:
-        raise argparse.ArgumentTypeError(f"{name!r} is none of near, ask")
+    if name not in CASES:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(CASES)}")
     return name
 
 
@@ -157,6 +163,14 @@ def bench_ask(port: int, points: Sequence[Point]) -> None:
         answers.append(perf_counter() - began)
         reply.read()
     report("ask, five kinds of question", {"first event": firsts[WARM_UP:], "answer": answers[WARM_UP:]}, against=None)
+
+
+async def bench_voice(requests: int) -> None:
+    """Compare the first chunk of a voice with that of a call without the router."""
+    async with aclosing(voices.measure(requests + WARM_UP)) as measured:
+        async for name, samples in measured:
+            kept = {case: times[WARM_UP:] for case, times in samples.items()}
+            report(f"first chunk of a voice, {name}", kept, against="direct")
 
 
 def alternate(cases: dict[str, Callable[[Point], None]], points: Sequence[Point]) -> Samples:
