@@ -80,7 +80,8 @@ async def unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         for task in (working, leaving):
             task.cancel()
-        await asyncio.wait({working, leaving})
+        # Gathering looks at what they raised; asyncio would log the rest, message and all.
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 async def wait_for_disconnect(request: Request) -> None:
