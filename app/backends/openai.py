@@ -38,6 +38,8 @@ SENT_HEADERS = frozenset(
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 # Names of models that think aloud unless their server is told not to, and of whom it is unknown whether it listens.
 THINKING_MODELS = re.compile(r"nemotron|think|reason|deepseek-r|[-/]r1|qwq|qwen-?3|gpt-oss|magistral", re.IGNORECASE)
+# Of the Nemotrons before the third, these obey a slash command (their model cards); the others a sentence.
+NO_THINK_MODELS = re.compile(r"nemotron-nano-\d+b-v2|nemotron-super-\d+b-v1\.5")
 
 
 class OpenAIBackend(Backend):
@@ -166,7 +168,9 @@ def _thinking_switch(model: str) -> Mapping[str, Any]:
     name = model.lower()
     if "nemotron-3" in name:
         return {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
-    if "nemotron-nano" in name:
+    if NO_THINK_MODELS.search(name):
+        return {"system": "/no_think\n"}
+    if "nemotron-" in name:
         return {"system": "detailed thinking off\n"}
     return {}
 

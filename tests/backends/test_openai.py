@@ -76,11 +76,24 @@ async def test_nemotron_3_has_its_thinking_switched_off_by_its_template(connect_
     assert body["messages"][0]["content"] == "Tell the facts."
 
 
-async def test_nemotron_nano_8b_has_its_thinking_switched_off_by_its_system_prompt(connect_openai: Connect) -> None:
+@pytest.mark.parametrize(
+    ("model", "switch"),
+    [
+        ("nvidia/llama-3.1-nemotron-nano-8b-v1", "detailed thinking off"),
+        ("nvidia/llama-3.1-nemotron-nano-4b-v1.1", "detailed thinking off"),
+        ("nvidia/llama-3.1-nemotron-ultra-253b-v1", "detailed thinking off"),
+        ("nvidia/llama-3.3-nemotron-super-49b-v1", "detailed thinking off"),
+        ("nvidia/llama-3.3-nemotron-super-49b-v1.5", "/no_think"),
+        ("nvidia/nvidia-nemotron-nano-9b-v2", "/no_think"),
+    ],
+)
+async def test_older_nemotron_has_its_thinking_switched_off_by_its_system_prompt(
+    connect_openai: Connect, model: str, switch: str
+) -> None:
     async with serving(openai_routes()) as server:
-        await read(await connect_openai(server.url, model="nvidia/llama-3.1-nemotron-nano-8b-v1").open(PROMPT))
+        await read(await connect_openai(server.url, model=model).open(PROMPT))
     body = server.asked(PATH)[0].body
-    assert body["messages"][0]["content"] == "detailed thinking off\nTell the facts."
+    assert body["messages"][0]["content"] == f"{switch}\nTell the facts."
     assert "chat_template_kwargs" not in body
 
 
