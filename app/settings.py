@@ -33,27 +33,31 @@ class Deadlines(BaseModel, frozen=True, extra="forbid"):
 
 
 class BackendSettings(BaseModel, frozen=True, extra="forbid"):
-    """One place where a language model runs.
+    """One place where a language model runs."""
 
-    ``num_ctx`` is the context in tokens that character budgets count with. ``hosted`` left out means hosted for
-    ``openai`` and local for the other kinds. ``slots`` is how many questions it answers at once (left out: one, and any
-    number for ``openai``), ``queue`` how many more may wait for one. ``memory_gb`` is what a box has for all its models
-    (left out: this machine's memory for one on loopback, and unknown for another).
-    """
-
-    kind: Literal["ollama", "openai", "embedded"]
-    url: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
-    hosted: bool | None = None
-    plans: bool = False
-    escalate: bool = False
-    num_ctx: int = Field(default=4096, ge=512, le=1_048_576)
-    keep_alive: str = "20m"
-    slots: int | None = Field(default=None, ge=1, le=1000)
-    queue: int = Field(default=2, ge=0, le=1000)
-    memory_gb: float | None = Field(default=None, gt=0, le=100_000)
-    deadlines: Deadlines = Deadlines()
+    kind: Literal["ollama", "openai", "embedded"] = Field(description="how it is spoken to")
+    url: str | None = Field(default=None, description="its address; an openai one ends in /v1")
+    model: str | None = Field(default=None, description="unset: the first Nemotron 3 Nano that an Ollama has")
+    api_key_env: str | None = Field(default=None, description="the variable that holds its key")
+    hosted: bool | None = Field(default=None, description="whether questions leave the house; unset: only openai's do")
+    plans: bool = Field(default=False, description="able enough to plan")
+    escalate: bool = Field(default=False, description="asked to plan what neither rules nor the others could read")
+    num_ctx: int = Field(
+        default=4096, ge=512, le=1_048_576, description="the context in tokens that budgets count with"
+    )
+    keep_alive: str = Field(default="20m", description="how long an Ollama keeps the model after a question")
+    slots: int | None = Field(
+        default=None, ge=1, le=1000, description="questions answered at once; unset: one, and any number for openai"
+    )
+    queue: int = Field(default=2, ge=0, le=1000, description="questions that may wait for a slot")
+    memory_gb: float | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="what an Ollama's box has for all its models; unset: three quarters of this machine's, and unknown "
+        "for another, where no other model is then pushed out",
+    )
+    deadlines: Deadlines = Field(default=Deadlines(), description="seconds for each part of an answer")
 
     @property
     def is_hosted(self) -> bool:

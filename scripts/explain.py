@@ -9,13 +9,15 @@ import asyncio
 import os
 import sys
 
+from pydantic import BaseModel
+
 from app.ask.answer import Resources, make_prompt, prepare
 from app.ask.planner import Question
 from app.backends.router import build_router
 from app.database import make_engine
 from app.errors import UndervoltError
 from app.permits.register import RegisterCache
-from app.settings import OWN_NAMES, PREFIX, Settings, read_settings
+from app.settings import OWN_NAMES, PREFIX, BackendSettings, Deadlines, Settings, read_settings
 
 DEFAULT_CONTEXT = 4096
 
@@ -50,7 +52,19 @@ def list_settings() -> list[str]:
         f"{PREFIX}{name.upper()}: {field.description} (default: {'unset' if field.default is None else field.default})"
         for name, field in sorted(fields.items())
     ]
-    return [*lines, f"OLLAMA_HOST: {Settings.model_fields['ollama_host'].description}"]
+    entry = describe_fields(f"{PREFIX}BACKENDS[].", BackendSettings, leaving_out="deadlines")
+    limits = describe_fields(f"{PREFIX}BACKENDS[].deadlines.", Deadlines)
+    return [*lines, *entry, *limits, f"OLLAMA_HOST: {Settings.model_fields['ollama_host'].description}"]
+
+
+def describe_fields(prefix: str, model: type[BaseModel], *, leaving_out: str = "") -> list[str]:
+    """Describe each field of an entry on a line."""
+    return [
+        f"{prefix}{name}: {field.description}"
+        + ("" if field.is_required() else f" (default: {'unset' if field.default is None else field.default})")
+        for name, field in model.model_fields.items()
+        if name != leaving_out
+    ]
 
 
 async def explain_prompt(settings: Settings, asked: Question) -> int:

@@ -39,7 +39,7 @@ UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 # Names of models that think aloud unless their server is told not to, and of whom it is unknown whether it listens.
 THINKING_MODELS = re.compile(r"nemotron|think|reason|deepseek-r|[-/]r1|qwq|qwen-?3|gpt-oss|magistral", re.IGNORECASE)
 # Of the Nemotrons before the third, these obey a slash command (their model cards); the others a sentence.
-NO_THINK_MODELS = re.compile(r"nemotron-nano-\d+b-v2|nemotron-super-\d+b-v1\.5")
+NO_THINK_MODELS = re.compile(r"nemotron-nano-\d+b-v2|nemotron-super-\d+b-v1[._]5")
 
 
 class OpenAIBackend(Backend):
