@@ -24,6 +24,8 @@ def print_coverage(coverage: Coverage, console: Console) -> None:
         _print_counts(console, f"words of {field} that the city file does not know", dict(words.most_common()))
     for field, shapes in coverage.shapes.items():
         _print_counts(console, f"what {field} looks like where it fails", dict(shapes.most_common()))
+    for warning in coverage.warnings:
+        console.print(f"look at: {warning}", markup=False, highlight=False)
 
 
 def _make_column_table(coverage: Coverage) -> Table:

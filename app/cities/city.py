@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic import model_validator as model_check
@@ -226,6 +227,11 @@ class Form(Strict, frozen=True):
                 return {**rest, "source_id": columns, "hashed": True}
         return told
 
+    def find_lacking(self, columns: Collection[str]) -> list[str]:
+        """Find what a file with these columns, under these or other titles, lacks of the columns that are needed."""
+        there = {self.titles.get(column, column) for column in columns}
+        return [column for column in self.needs if column not in there]
+
     @model_check(mode="after")
     def _keeps_only_what_is_read(self) -> Self:
         if stray := sorted({*self.rejects_keep, *filter(None, [self.witness])} - self.read_columns):
@@ -251,12 +257,18 @@ class Portal(Strict, frozen=True):
     token_env: str | None = "SOCRATA_APP_TOKEN"  # noqa: S105 - a variable's name
 
 
+def _check_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"no time zone is called {name!r}; America/Chicago is one")
+    return name
+
+
 class City(Strict, frozen=True):
     """One city file. ``personal`` are patterns of columns, in any case, that no form may ever read."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     title: str
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z_-]+)+$|^UTC$")]
+    time_zone: Annotated[str, AfterValidator(_check_zone)]
     synthetic: bool = False
     box: Box
     default_points: tuple[Point, ...] = ()
@@ -268,7 +280,7 @@ class City(Strict, frozen=True):
     def choose_form(self, columns: Collection[str]) -> Form | None:
         """Give the first form whose needed columns are all there, under its own names or other titles."""
         for form in self.forms:
-            if set(form.needs) <= {form.titles.get(column, column) for column in columns}:
+            if not form.find_lacking(columns):
                 return form
         return None
 
@@ -329,5 +341,7 @@ def read_city(path: Path) -> City:
 
 def _name_first_fault(error: ValidationError) -> str:
     fault = error.errors(include_input=False, include_url=False)[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in fault["loc"]) or "the file"
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: no such key is known here"
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}"

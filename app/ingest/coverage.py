@@ -17,6 +17,8 @@ from app.ingest.sources.files import FileSource
 from app.ingest.sources.rows import Survey
 
 SHAPES = 3
+UNUSABLE = frozenset({"missing", "default", "outside", "swapped"})
+"""Qualities of a point that no query finds."""
 SHAPE_MAX = 40
 DIGIT, LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 
@@ -61,6 +63,25 @@ class Coverage:
     days: dict[str, tuple[date, date]]
     qualities: dict[str, int]
     shapes: dict[str, Counter[str]]
+    lacking: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Say what the writer of the city file should look at before anything is loaded."""
+        told = [f"the file has no column {column}, which the city file reads" for column in self.lacking]
+        if self.records and not self.permits:
+            told.append("no record is usable")
+        if surplus := self.permits - self.source_ids:
+            told.append(
+                f"{surplus:,} records have the source_id of another and would be taken for the same permit;"
+                " where they are not, source_id needs one more column"
+            )
+        usable = {quality: count for quality, count in self.qualities.items() if quality not in UNUSABLE}
+        if (located := self.permits - self.qualities.get("missing", 0)) and sum(usable.values()) * 2 < located:
+            told.append(
+                "most points lie outside the box, or are a geocoder's default: is lat before lng, and the box right?"
+            )
+        return told
 
 
 def check_mapping(city_file: Path, path: Path) -> Coverage:
@@ -94,8 +115,9 @@ def measure_coverage(city: City, feed: Feed, name: str, survey: Survey) -> Cover
         columns=tuple(_tell_columns(city, feed.form, survey)),
         fields=tuple(_tell_fields(feed.form, count)),
         unknown_words={field: words for field, words in count.unknown_words.items() if words},
-        days=count.days,
+        days={field: count.days[field] for field in DATES if field in count.days},
         qualities=dict(count.qualities.most_common()),
+        lacking=tuple(_list_lacking(feed, survey)),
         shapes={field: Counter(dict(shapes.most_common(SHAPES))) for field, shapes in count.shapes.items() if shapes},
     )
 
@@ -158,6 +180,17 @@ def _tell_columns(city: City, form: Form, survey: Survey) -> Iterator[ColumnCove
         told = tuple(uses.get(form.titles.get(name, name), ()))
         if told or not _is_part_of_another(name, uses, survey):
             yield ColumnCoverage(name, filled, told, city.is_personal(name))
+
+
+def _list_lacking(feed: Feed, survey: Survey) -> list[str]:
+    """List the columns that the form reads and the file has not, an object of JSON being there with its members."""
+    titles = feed.form.titles
+    there = {titles.get(name, name) for name in survey.filled}
+    return [
+        column
+        for column in sorted(feed.form.read_columns - there)
+        if not any(name.startswith(f"{column}.") for name in there) and column.partition(".")[0] not in there
+    ]
 
 
 def _is_part_of_another(name: str, uses: dict[str, list[str]], survey: Survey) -> bool:

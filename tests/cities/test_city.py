@@ -92,28 +92,29 @@ def test_a_small_city_file_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ('title = "Tiny"', 'title = "Tiny"\nmayor = "x"', "mayor: Extra inputs are not permitted"),
+        ('title = "Tiny"', 'title = "Tiny"\nmayor = "x"', "mayor: no such key is known here"),
         ("west = -98.3", "west = -90.0", "box: west must be less than east"),
-        ('source_id = "number"', "source_id = []", r"forms\.0\.source_id"),
-        ('source_id = "number"', 'source_id = "number"\nshape = "("', r"forms\.0\.shape: not a regular expression"),
+        ('source_id = "number"', "source_id = []", r"forms\.1\.source_id"),
+        ('source_id = "number"', 'source_id = "number"\nshape = "("', r"forms\.1\.shape: not a regular expression"),
         ('source_id = "number"', 'source_id = "number"\nwitness = "status"', "status is not among the columns"),
         ('source_id = "number"', 'source_id = "number"\nrejects_keep = ["owner"]', "owner is not among the columns"),
-        ('permit_number = "number"', 'permit_numbers = "number"', r"forms\.0\.columns\.permit_numbers"),
+        ('permit_number = "number"', 'permit_numbers = "number"', r"forms\.1\.columns\.permit_numbers"),
         ('name = "tiny"', 'name = "other"', "name must be 'tiny'"),
         ("needs = [", "needs = [[", "Unclosed array|Expected|Invalid"),
-        ("America/Chicago", "chicago time", "time_zone"),
+        ("America/Chicago", "chicago time", "time_zone: no time zone is called 'chicago time'"),
+        ("America/Chicago", "America/Chicagoo", "time_zone: no time zone is called 'America/Chicagoo'"),
         (
             '["%Y-%m-%d"]',
             '["%Y-%m"]',
-            r"forms\.0\.date_forms\.0: '%Y-%m' is not a date form that tells year, month and day",
+            r"forms\.1\.date_forms\.1: '%Y-%m' is not a date form that tells year, month and day",
         ),
-        ('["%Y-%m-%d"]', '["iso"]', r"forms\.0\.date_forms\.0: 'iso' is not a date form"),
-        ('source_id = "number"', "source_id = { hash = [] }", r"forms\.0\.source_id"),
-        ('source_id = "number"', 'source_id = { md5 = ["number"] }', r"forms\.0\.source_id"),
+        ('["%Y-%m-%d"]', '["iso"]', r"forms\.1\.date_forms\.1: 'iso' is not a date form"),
+        ('source_id = "number"', "source_id = { hash = [] }", r"forms\.1\.source_id"),
+        ('source_id = "number"', 'source_id = { md5 = ["number"] }', r"forms\.1\.source_id"),
         (
             'source_id = "number"',
             'source_id = "number"\nas_of = "day"',
-            r"forms\.0\.as_of: has no group that would be the day",
+            r"forms\.1\.as_of: has no group that would be the day",
         ),
         ("time_zone = ", 'personal = ["NUM*"]\ntime_zone = ', "the form 'only' reads number, which is personal"),
         ("box = ", PORTAL + "box = ", r"portal\.form: no form is called 'other'"),
@@ -139,7 +140,7 @@ def test_a_fault_is_named_with_its_file_and_place(tmp_path: Path, old: str, new:
 )
 def test_a_place_is_told_in_one_way(tmp_path: Path, place: str) -> None:
     text = f"{SMALL}\n[forms.place]\n{place}\n"
-    with pytest.raises(MisconfiguredError, match=r"^tiny\.toml: forms\.0\.place: a place is one of lat and lng, wkt"):
+    with pytest.raises(MisconfiguredError, match=r"^tiny\.toml: forms\.1\.place: a place is one of lat and lng, wkt"):
         read_city(write(tmp_path, text))
 
 

@@ -85,6 +85,23 @@ def test_unknown_words_are_told_and_failed_dates_by_their_shape(coverage: Covera
     assert coverage.shapes == {"issued_date": {"9AA AAA": 1}}
 
 
+def test_what_should_be_looked_at_is_said_in_words(coverage: Coverage, tmp_path: Path) -> None:
+    assert coverage.warnings == [
+        "1 records have the source_id of another and would be taken for the same permit; where they are not, source_id"
+        " needs one more column"
+    ]
+    assert "look at: 1 records have the source_id of another" in render(coverage)
+    columns = [column for column in REPORT_43_COLUMNS if column != "accuracy"]
+    rows = [report_row(lat="-97.74", lng="30.27"), report_row(permit_number="2015-000002 EP", lat="1", lng="1")]
+    shifted = check_mapping(AUSTIN, write_csv(tmp_path / "b.csv", rows, columns))
+    assert shifted.warnings == [
+        "the file has no column accuracy, which the city file reads",
+        "most points lie outside the box, or are a geocoder's default: is lat before lng, and the box right?",
+    ]
+    none = check_mapping(AUSTIN, write_csv(tmp_path / "c.csv", [report_row(date_issued="soon")], REPORT_43_COLUMNS))
+    assert none.warnings == ["no record is usable"]
+
+
 def test_no_value_of_a_record_is_shown(coverage: Coverage) -> None:
     shown = render(coverage)
     assert "Levitating" in shown

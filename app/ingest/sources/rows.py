@@ -74,8 +74,9 @@ class Survey:
 
 def choose_form(city: City, name: str, columns: Iterable[str]) -> Form:
     """Tell the form of a file by its columns. Raises :class:`SourceFailed` where it is none of the city's."""
-    form = city.choose_form(frozenset(columns))
+    there = frozenset(columns)
+    form = city.choose_form(there)
     if form is None:
-        known = "; ".join(f"{form.name} needs {', '.join(form.needs)}" for form in city.forms)
-        raise SourceFailed(f"{name}: its columns fit no form of {city.name} ({known})")
+        lacking = "; ".join(f"for {form.name} it lacks {', '.join(form.find_lacking(there))}" for form in city.forms)
+        raise SourceFailed(f"{name}: its columns fit no form of {city.name} ({lacking})")
     return form
