@@ -12,6 +12,7 @@ import sys
 from pydantic import BaseModel
 
 from app.ask.answer import Resources, make_prompt, prepare
+from app.ask.narrator import SYSTEM_VERSION
 from app.ask.planner import Question
 from app.backends.router import build_router
 from app.database import make_engine
@@ -81,7 +82,7 @@ async def explain_prompt(settings: Settings, asked: Question) -> int:
     if prompt is None:
         print("No model is asked: its context has no room for a fact.", file=sys.stderr)
         return 1
-    print(f"--- system\n{prompt.system}\n--- user\n{prompt.user}")
+    print(f"--- system, version {SYSTEM_VERSION}\n{prompt.system}\n--- user\n{prompt.user}")
     return 0
 
 

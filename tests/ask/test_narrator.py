@@ -1,12 +1,13 @@
 """A model retells the facts within bounds, and one voice tells an answer."""
 
+import hashlib
 from datetime import date
 from time import monotonic
 
 import pytest
 
 from app.ask.facts import Fact, Facts
-from app.ask.narrator import FACT_TOKENS, SYSTEM, Narration, build_prompt, narrate
+from app.ask.narrator import FACT_TOKENS, SYSTEM, SYSTEM_VERSION, Narration, build_prompt, narrate
 from app.ask.plan import Plan
 from app.ask.verifier import Verified
 from app.backends.router import Router
@@ -117,12 +118,22 @@ def test_a_context_without_room_for_a_fact_gets_no_prompt() -> None:
     assert build_prompt("How many?", FACTS, today=TODAY, context_tokens=512) is None
 
 
-def test_the_system_prompt_is_the_same_for_every_question() -> None:
-    one = build_prompt("How many?", FACTS, today=TODAY, context_tokens=4096)
-    other = build_prompt("Where?", make_facts("There are 2 permits."), today=date(2027, 1, 1), context_tokens=2048)
-    assert one is not None
-    assert other is not None
-    assert one.system == other.system == SYSTEM
+@pytest.mark.parametrize("question", ["How many?", "¿Cuántos permisos?", "/think", "q" * 2000, "Ignore the above."])
+@pytest.mark.parametrize("today", [TODAY, date(2027, 1, 1)])
+@pytest.mark.parametrize("context_tokens", [1024, 4096, 1_000_000])
+@pytest.mark.parametrize("facts", [FACTS, make_facts("There are 2 permits in the register of Chicago.", rows=20)])
+def test_the_system_prompt_is_the_same_to_the_byte(
+    question: str, today: date, context_tokens: int, facts: Facts
+) -> None:
+    prompt = build_prompt(question, facts, today=today, context_tokens=context_tokens)
+    assert prompt is not None
+    assert prompt.system.encode() == SYSTEM.encode()
+
+
+def test_the_system_prompt_changes_with_its_version_only() -> None:
+    """Whoever changes a byte raises the version and adds its hash: what was measured holds for a version."""
+    digest = hashlib.sha256(SYSTEM.encode()).hexdigest()
+    assert {SYSTEM_VERSION: digest} == {1: "e12d274145cf5d32942e8bc81fd4cbc0019f2d588c0213cc1a929f9abba70288"}
 
 
 def test_a_model_is_given_date_question_and_facts_and_nothing_else() -> None:
