@@ -1,15 +1,26 @@
 """A model retells the facts within bounds, and one voice tells an answer."""
 
 import hashlib
+from dataclasses import replace
 from datetime import date
 from time import monotonic
 
 import pytest
 
 from app.ask.facts import Fact, Facts
-from app.ask.narrator import FACT_TOKENS, SYSTEM, SYSTEM_VERSION, Narration, build_prompt, narrate
+from app.ask.narrator import (
+    FACT_TOKENS,
+    ROW_TOKENS,
+    SYSTEM,
+    SYSTEM_VERSION,
+    Narration,
+    build_prompt,
+    count_tokens,
+    narrate,
+    tell_left_out,
+)
 from app.ask.plan import Plan
-from app.ask.verifier import Verified
+from app.ask.verifier import Verified, Verifier
 from app.backends.router import Router
 from app.errors import BackendUnavailable
 from tests.backends.fakes import FakeBackend
@@ -145,20 +156,100 @@ def test_a_model_is_given_date_question_and_facts_and_nothing_else() -> None:
     )
 
 
-@pytest.mark.parametrize("context_tokens", [700, 2048, 4096, 1_000_000])
-def test_a_prompt_keeps_within_its_budget(context_tokens: int) -> None:
+@pytest.mark.parametrize("context_tokens", [900, 2048, 4096, 1_000_000])
+@pytest.mark.parametrize("question", ["How many?", "q" * 2000, "1" * 2000, "🏠" * 2000, "建築許可" * 500])
+def test_a_prompt_keeps_within_its_budget(context_tokens: int, question: str) -> None:
     sentence = "There are 1,234 solar permits issued in 2014 within 800 m of 5604 MANOR RD."
     facts = make_facts(*[sentence] * 100, rows=100)
-    prompt = build_prompt("q" * 2000, facts, today=TODAY, context_tokens=context_tokens)
+    prompt = build_prompt(question, facts, today=TODAY, context_tokens=context_tokens)
     assert prompt is not None
     told = prompt.user.split("Facts:\n")[1].split("\n")
-    sentences = [line for line in told if "Permit 2015" not in line]
-    assert sum(map(len, sentences)) / 2.0 <= FACT_TOKENS
-    assert len(prompt.system) / 4 + 500 / 4 + sum(map(len, told)) / 2 + prompt.max_tokens <= max(
-        context_tokens * 0.7, 500
-    )
+    assert count_tokens("\n".join(line for line in told if sentence in line)) <= FACT_TOKENS
+    assert count_tokens("\n".join(line for line in told if "Permit 2015" in line)) <= ROW_TOKENS
+    assert count_tokens(f"{prompt.system}\n{prompt.user}") + prompt.max_tokens <= context_tokens * 0.7
     if context_tokens >= 2048:
         assert any("Permit 2015" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("seven letters", 13 / 3.5), ("MANOR RD", 7 / 1.5 + 1 / 3.5), ("5604", 4), ("$1,234.5!", 9), ("é", 2), ("🏠", 4)],
+)
+def test_tokens_are_counted_by_the_kind_of_character(text: str, tokens: float) -> None:
+    assert count_tokens(text) == pytest.approx(tokens)
+
+
+def test_a_prompt_says_how_much_it_leaves_out() -> None:
+    facts = make_facts(*(f"There are {number} solar permits issued in 2014." for number in range(30)), rows=20)
+    prompt = build_prompt("How many?", facts, today=TODAY, context_tokens=4096)
+    assert prompt is not None
+    *lines, last = prompt.user.split("Facts:\n")[1].split("\n")
+    told = sum("solar" in line for line in lines)
+    shown = sum("Permit 2015" in line for line in lines)
+    assert (0 < told < 30, 0 < shown < 20, told + shown) == (True, True, len(lines))
+    assert last == f"{30 - told} more facts and {20 - shown} more permits are not listed here."
+
+
+def test_a_prompt_that_leaves_nothing_out_says_nothing_of_it() -> None:
+    prompt = build_prompt("How many?", make_facts("There are 2 permits.", rows=2), today=TODAY, context_tokens=4096)
+    assert prompt is not None
+    assert prompt.user.endswith("3. Permit 2015-000001 EP is 1 m away.")
+
+
+@pytest.mark.parametrize(
+    ("facts", "permits", "sentence"),
+    [
+        (0, 17, "17 more permits are not listed here."),
+        (0, 1, "1 more permit is not listed here."),
+        (1, 0, "1 more fact is not listed here."),
+        (1, 1, "1 more fact and 1 more permit are not listed here."),
+        (0, 0, ""),
+    ],
+)
+def test_what_is_left_out_is_said_in_a_sentence(facts: int, permits: int, sentence: str) -> None:
+    assert tell_left_out(facts, permits) == sentence
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        "17 more permits are not listed here.",
+        "There are 17 more permits.",
+        "17 permits are not listed here.",
+        "17 of these permits are not listed here.",
+        "These are 17 more permits.",
+        "There are 17 permits not listed.",
+        "There are 17 permits.",
+        "17 more solar permits issued in 2014 are not listed here.",
+        "There are 17 solar permits.",
+        "There are 17 more solar permits issued in 2014 within 800 m of 5604 MANOR RD.",
+    ],
+)
+def test_a_model_that_repeats_how_much_was_left_out_is_not_heard(repeated: str) -> None:
+    """The number is of what a prompt has room for, and says nothing of the register."""
+    scope = "solar permits issued in 2014 within 800 m of 5604 MANOR RD"
+    row = "Permit 2014-000017 EP is 17 m away at 17 MANOR RD: solar; not issued; no stated cost."
+    facts = replace(make_facts(f"There are 21 {scope}.", row), scope=scope)
+    assert Verifier(facts).check(f"There are 21 {scope}.") is not None
+    assert Verifier(facts).check(repeated) is None
+
+
+def test_a_question_that_is_too_long_is_cut_and_the_prompt_says_so() -> None:
+    question = "How many solar permits were issued near the old mill " + "and the river " * 100
+    prompt = build_prompt(question, FACTS, today=TODAY, context_tokens=4096)
+    assert prompt is not None
+    line = prompt.user.split("\n")[1]
+    label, kept = line.removesuffix(">>>").split(": <<<")
+    assert question.startswith(kept)
+    assert 600 < len(kept) < 700
+    assert label == f"Question, cut after {len(kept)} of {len(question.strip()):,} characters"
+
+
+def test_a_question_of_five_hundred_characters_is_told_whole() -> None:
+    question = ("How many solar permits were issued in 2014 near Manor Road? " * 9)[:500].strip()
+    prompt = build_prompt(question, FACTS, today=TODAY, context_tokens=4096)
+    assert prompt is not None
+    assert f"\nQuestion: <<<{question}>>>\n" in prompt.user
 
 
 @pytest.mark.parametrize(
