@@ -1,7 +1,8 @@
-"""Bring every model in the house into memory, with the options that real requests have.
+"""Bring every model in the house into memory, with the options that real requests have, or keep it there.
 
-Prints one line a backend and exits 0 where all are warm, 1 where one is not, 64 where a setting is wrong. Hosted
-backends are sent nothing.
+Prints one line a backend. Exits 0 where all are warm, 1 where one is not, 64 where a setting is wrong, and 75 where
+nothing failed and other programs' models have the memory: those stay. Hosted backends are sent nothing, and the
+embedded model lives in the service, which warms it itself.
 """
 
 import asyncio
@@ -13,36 +14,41 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.backends.base import Backend
+from app.backends.embedded import EmbeddedBackend
+from app.backends.ollama import MemoryTaken
 from app.backends.router import build_router
 from app.errors import BackendUnavailable, MisconfiguredError
 from app.settings import Settings, read_settings
 from app.telemetry import set_up_logs
 
+FAILED = 1
 
-async def warm_all(settings: Settings) -> bool:
-    """Warm one backend after another; whether every one is warm."""
+
+async def warm_all(settings: Settings) -> int:
+    """Warm one backend after another and give the worst exit status."""
     router = build_router(settings)
     if not router.backends:
         print("no backend is set or installed")
     try:
-        return all([await warm(backend) for backend in router.backends])
+        ends = {await warm(backend) for backend in router.backends}
     finally:
         await router.aclose()
+    return next((status for status in (FAILED, os.EX_TEMPFAIL) if status in ends), os.EX_OK)
 
 
-async def warm(backend: Backend) -> bool:
-    """Warm one backend and print how that went."""
-    if backend.hosted:
-        print(f"{backend.name}: hosted, nothing to warm")
-        return True
+async def warm(backend: Backend) -> int:
+    """Warm one backend, print how that went, and give the exit status that it alone would have."""
+    if backend.hosted or isinstance(backend, EmbeddedBackend):
+        print(f"{backend.name}: {'hosted' if backend.hosted else 'inside the service'}, nothing to warm")
+        return os.EX_OK
     began_at = time.monotonic()
     try:
         await backend.warm()
     except BackendUnavailable as error:
         print(f"{backend.name}: not warm: {error}")
-        return False
+        return os.EX_TEMPFAIL if isinstance(error, MemoryTaken) else FAILED
     print(f"{backend.name}: {backend.model} is warm after {time.monotonic() - began_at:.1f} s")
-    return True
+    return os.EX_OK
 
 
 def main() -> int:
@@ -53,7 +59,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return os.EX_USAGE
     set_up_logs(settings.log_level)
-    return 0 if asyncio.run(warm_all(settings)) else 1
+    return asyncio.run(warm_all(settings))
 
 
 if __name__ == "__main__":
