@@ -1,4 +1,4 @@
-"""The cron line is one that cron takes, and runs the ingest with the settings of the environment file."""
+"""The cron lines are ones that cron takes, and run their programs with the settings of the environment file."""
 
 import re
 import stat
@@ -9,7 +9,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-TABLE = ROOT / "deploy/cron.d/undervolt-ingest"
+TABLES = sorted((ROOT / "deploy/cron.d").iterdir())
+RUNS = {"undervolt-ingest": "scripts.ingest --city austin", "undervolt-warm": "scripts.warm"}
+each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -36,9 +38,9 @@ def is_time(field: str, low: int, high: int) -> bool:
     return True
 
 
-def read_jobs() -> list[str]:
+def read_jobs(table: Path) -> list[str]:
     """Give the lines that are neither comments nor settings."""
-    lines = TABLE.read_text().splitlines()
+    lines = table.read_text().splitlines()
     return [line for line in lines if line and not re.match(r"#|[A-Z]+=", line)]
 
 
@@ -58,26 +60,33 @@ def test_a_wrong_line_would_be_noticed(line: str) -> None:
     assert find_faults(line) != []
 
 
-def test_cron_takes_each_line() -> None:
-    jobs = read_jobs()
+def test_every_program_that_cron_runs_is_known_here() -> None:
+    assert [table.name for table in TABLES] == sorted(RUNS)
+
+
+@each_table
+def test_cron_takes_each_line(table: Path) -> None:
+    jobs = read_jobs(table)
     assert jobs != []
     assert [fault for job in jobs for fault in find_faults(job)] == []
 
 
-def test_cron_takes_the_file() -> None:
+@each_table
+def test_cron_takes_the_file(table: Path) -> None:
     """It passes over a file whose name has a dot, and over a last line without an end."""
-    assert re.fullmatch(r"[A-Za-z0-9_-]+", TABLE.name)
-    assert TABLE.read_text().endswith("\n")
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", table.name)
+    assert table.read_text().endswith("\n")
 
 
-def test_the_line_runs_the_ingest_with_its_settings_and_logs_what_it_says(tmp_path: Path) -> None:
+@each_table
+def test_the_line_runs_its_program_with_the_settings_and_logs_what_it_says(table: Path, tmp_path: Path) -> None:
     """Every path of the line lies in a folder of the test; ``logger`` writes to a file of it."""
     write_program(tmp_path / "opt/undervolt/.venv/bin/python", 'echo "$PWD $* $UNDERVOLT_DATABASE_URL"; echo told >&2')
     write_program(tmp_path / "bin/logger", f'echo "$*" > {tmp_path}/log; cat >> {tmp_path}/log')
     settings = tmp_path / "etc/undervolt/environment"
     settings.parent.mkdir(parents=True)
     settings.write_text("UNDERVOLT_DATABASE_URL='postgresql:///undervolt?a=b&c=d'\n")
-    command = read_jobs()[0].split(maxsplit=6)[6]
+    command = read_jobs(table)[0].split(maxsplit=6)[6]
     moved = command.replace("/opt/undervolt", f"{tmp_path}/opt/undervolt").replace("/etc/", f"{tmp_path}/etc/")
     done = subprocess.run(
         ["/bin/sh", "-c", moved],
@@ -88,8 +97,8 @@ def test_the_line_runs_the_ingest_with_its_settings_and_logs_what_it_says(tmp_pa
         check=True,
     )
     tag, *logged = (tmp_path / "log").read_text().splitlines()
-    ran = f"{tmp_path}/opt/undervolt -m scripts.ingest --city austin postgresql:///undervolt?a=b&c=d"
-    assert (tag, sorted(logged)) == ("-t undervolt-ingest", sorted([ran, "told"]))
+    ran = f"{tmp_path}/opt/undervolt -m {RUNS[table.name]} postgresql:///undervolt?a=b&c=d"
+    assert (tag, sorted(logged)) == (f"-t {table.name}", sorted([ran, "told"]))
     assert done.stdout + done.stderr == ""
 
 

@@ -1,5 +1,7 @@
 """The systemd units are ones that systemd takes, and treat each end of a run as the contract means it."""
 
+import os
+import re
 import shutil
 import stat
 import subprocess
@@ -8,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from app.backends.base import LOAD_MAX_S
+from app.settings import BackendSettings
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")))
 PYTHON = "/opt/undervolt/.venv/bin/python"
 INGEST = DEPLOY / "undervolt-ingest@.service"
+WARM = DEPLOY / "undervolt-warm.service"
 
-REFUSED, WRONG_USAGE, LOCKED = 2, 64, 75
+REFUSED, WRONG_USAGE, LOCKED, OTHERS_MODELS = 2, 64, 75, os.EX_TEMPFAIL
 
 
 @pytest.fixture
@@ -46,9 +51,15 @@ def read_options(unit: Path) -> Mapping[str, str]:
     return options
 
 
-def list_statuses(option: str) -> set[int]:
-    """Give the exit statuses that an option of the ingest's unit lists."""
-    return {int(status) for status in read_options(INGEST)[option].split()}
+def list_statuses(option: str, unit: Path = INGEST) -> set[int]:
+    """Give the exit statuses that an option of a unit lists."""
+    return {int(status) for status in read_options(unit)[option].split()}
+
+
+def read_seconds(span: str) -> float:
+    """Give a span of time of systemd's in seconds."""
+    number, unit = re.fullmatch(r"(\d+)(s|min|h)", span).groups()  # type: ignore[union-attr]
+    return int(number) * {"s": 1, "min": 60, "h": 3600}[unit]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -87,6 +98,23 @@ def test_tries_are_bounded() -> None:
 
 def test_a_night_that_the_box_slept_through_is_made_up_for() -> None:
     assert read_options(DEPLOY / "undervolt-ingest@.timer")["Persistent"] == "yes"
+
+
+def test_a_box_whose_memory_others_use_is_no_failed_unit() -> None:
+    options = read_options(WARM)
+    assert options["ExecStart"] == f"{PYTHON} -m scripts.warm"
+    assert list_statuses("SuccessExitStatus", WARM) == {OTHERS_MODELS}
+
+
+def test_a_load_may_take_as_long_as_the_warm_up_waits_for_it() -> None:
+    assert read_seconds(read_options(WARM)["TimeoutStartSec"]) > LOAD_MAX_S
+
+
+def test_two_warm_ups_fall_within_the_time_that_a_model_is_kept() -> None:
+    options = read_options(DEPLOY / "undervolt-warm.timer")
+    apart_s = read_seconds(options["OnUnitActiveSec"]) + read_seconds(options["AccuracySec"])
+    keep_alive = BackendSettings(kind="ollama").keep_alive
+    assert 2 * apart_s < read_seconds(keep_alive.replace("m", "min"))
 
 
 def test_the_service_keeps_no_access_log() -> None:
