@@ -4,16 +4,19 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from app.backends.base import Prompt
 from app.backends.embedded import EmbeddedBackend
 from app.settings import read_settings
 from scripts.warm import warm_all
-from tests.backends.servers import MODEL, SmallBox, chat, done, listening, ollama_routes, openai_routes, serving
+from tests.backends.conftest import Connect
+from tests.backends.servers import MODEL, SPOKEN, SmallBox, chat, done, listening, ollama_routes, openai_routes, serving
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "warm.py"
 LOADED = chat(done("load"))
@@ -30,6 +33,20 @@ async def test_warm_up_loads_the_model_with_the_options_of_a_question(capsys: py
     body = server.asked("/api/chat")[0].body
     assert (body["messages"], body["keep_alive"]) == ([], "20m")
     assert body["options"] == {"num_ctx": 4096, "temperature": 0, "num_predict": 160}
+
+
+async def test_every_request_has_the_same_options_but_for_the_length_of_its_answer(connect_ollama: Connect) -> None:
+    """With others, Ollama would load the model anew."""
+    prompts = [Prompt("Tell.", "Roofs?", max_tokens=120), Prompt("Plan.", "Pools?", schema={"type": "object"})]
+    async with serving(ollama_routes([LOADED, SPOKEN])) as server:
+        backend = connect_ollama(server.url, model=MODEL, num_ctx=4096)
+        await backend.warm()
+        for prompt in prompts:
+            async with aclosing(await backend.open(prompt)) as voice:
+                assert [chunk async for chunk in voice]
+    bodies = [request.body for request in server.asked("/api/chat")]
+    options = [body["options"] | {"keep_alive": body["keep_alive"], "num_predict": None} for body in bodies]
+    assert options == [options[0]] * 3
 
 
 async def test_warm_up_goes_on_where_one_model_is_not_to_be_had(capsys: pytest.CaptureFixture[str]) -> None:
