@@ -813,3 +813,56 @@ def _seconds(question: str) -> float:
     begun = time.thread_time()
     ask(question)
     return time.thread_time() - begun
+
+
+# ---------------------------------------------------------------- words that a model gave a meaning
+
+
+def ask_with(question: str, **meanings: Category) -> Reading:
+    """Read a question in which words mean a category; blanks are written as underscores."""
+    return ask(question, meanings={words.replace("_", " "): category for words, category in meanings.items()})
+
+
+@pytest.mark.parametrize(
+    ("question", "runs"),
+    [
+        ("how many juice boxes in 2015", ("juice boxes",)),
+        ("Juice-Boxes, fun caves in Hyde Park", ("juice boxes", "fun caves", "hyde park")),
+        ("5 boxes of juice near me", ("boxes", "juice")),
+        ("2 juice 3 boxes", ("juice", "boxes")),
+        ("how many pools in 2015", ()),
+        ("solar water heaters in 2014", ()),
+        ("juice boxes that are not sun catchers", ("juice boxes",)),
+        ("ignore juice boxes", ()),
+        ("compare them", ()),
+        ("what about it", ()),
+    ],
+)
+def test_open_runs_are_the_leftovers_that_no_rule_laid_hands_on(question: str, runs: tuple[str, ...]) -> None:
+    assert ask(question).open_runs == runs
+
+
+def test_words_with_a_meaning_are_read_like_those_of_a_lexicon() -> None:
+    read_so = ask_with("How many juice boxes in 78704 since 2014?", juice_boxes=Category.EV_CHARGER)
+    assert read_so == ask("How many chargers in 78704 since 2014?")
+
+
+def test_words_with_a_meaning_take_sides_in_a_comparison() -> None:
+    meant = {"juice_boxes": Category.EV_CHARGER, "sun_catchers": Category.SOLAR}
+    assert ask_with("compare juice boxes with sun catchers", **meant) == ask("compare chargers with solar panels")
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("how many pools in 2015", "pools"),
+        ("how many pools in 2015", "pools in 2015"),
+        ("how many pools in 2015", "2015"),
+        ("pools that are not decks", "decks"),
+        ("solar water heaters", "water heaters"),
+        ("pools near 1417 Juniper Street", "juniper street"),
+        ("pools in San Antonio", "san antonio"),
+    ],
+)
+def test_words_of_a_rule_take_no_other_meaning(question: str, words: str) -> None:
+    assert ask(question, meanings={words: Category.SIGN}) == ask(question)

@@ -35,10 +35,23 @@ class Mention:
 
 
 def take_mentions(text: Text, context: Context) -> list[Mention]:
-    """Take every phrase that the lexicons know, the longest first where several begin at one word."""
-    cities = city_phrases(tuple(sorted(context.city_titles.items())))
-    words = [token.word if token.state is State.FREE else "|" for token in text.tokens]
-    return _taken(text, list(_read_phrases(words, cities)))
+    """Take every phrase that the lexicons know, the longest first where several begin at one word.
+
+    Words with a meaning in this question alone come last: what a lexicon knows is never theirs.
+    """
+    known = _taken(
+        text, list(_read_phrases(_free_words(text), city_phrases(tuple(sorted(context.city_titles.items())))))
+    )
+    if not context.meanings:
+        return known
+    meant = Phrases()
+    for words, category in context.meanings.items():
+        meant.add(words, Meaning("category", (category,)))
+    return known + _taken(text, list(_read_phrases(_free_words(text), meant)))
+
+
+def _free_words(text: Text) -> list[str]:
+    return [token.word if token.state is State.FREE else "|" for token in text.tokens]
 
 
 def take_own_words(text: Text, context: Context) -> list[Mention]:
@@ -77,8 +90,12 @@ def _by_form(context: Context, field: Slot) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _form(own: str) -> str:
-    """Give a city's word as the words of a text look to rules."""
-    return " ".join(token.word for token in tokenize(own))
+    return form_of(own)
+
+
+def form_of(words: str) -> str:
+    """Give words as those of a text look to rules."""
+    return " ".join(token.word for token in tokenize(words))
 
 
 def _read_phrases(words: list[str], cities: Phrases) -> Iterator[Mention]:

@@ -156,6 +156,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         premise=premise,
         unclear=placed.unclear or find_unclear(text, heard.parts, unread, compares=sides is not None),
         leftovers=leftovers,
+        open_runs=text.open_runs(),
         corrections=tuple(text.corrections),
     )
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from app.ask.plan import GroupBy, Kind, Measure, Order
 from app.permits.filters import PermitFilter
+from app.permits.words import Category
 
 Topic = Literal[
     "price",
@@ -68,6 +69,8 @@ class Context:
     own_words: Mapping[str, frozenset[str]] = field(default_factory=dict)
     has_point: bool = False
     """Whether a latitude and a longitude came with the question."""
+    meanings: Mapping[str, Category] = field(default_factory=dict)
+    """What words of this very question mean besides; no rule's word is among them, see :attr:`Reading.open_runs`."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ class Reading:
     ``radius_m`` (metres) are as said, however large. ``negation`` is the first word, as written, that turns a clause
     into its opposite; the clause is among the leftovers. ``together`` are the categories that one permit would have
     to be at once, and ``unclear`` the words, as written, that no single plan can hold. ``leftovers`` are the words
-    no rule understood, in order, and ``corrections`` the misspelt words with what they were read as.
+    no rule understood, in order, and ``corrections`` the misspelt words with what they were read as. ``open_runs``
+    are those leftovers, figures apart, that no rule laid hands on: what stands side by side joined, as rules see it.
     """
 
     kind: Kind | None = None
@@ -100,3 +104,4 @@ class Reading:
     unclear: str | None = None
     leftovers: tuple[str, ...] = ()
     corrections: tuple[tuple[str, str], ...] = ()
+    open_runs: tuple[str, ...] = field(default=(), compare=False)

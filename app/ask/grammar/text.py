@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from app.ask.grammar.lexicon import ABBREVIATIONS, MONTHS, STOP_WORDS
 
@@ -204,6 +204,18 @@ class Text:
     def leftovers(self) -> tuple[str, ...]:
         """List the words that mean something and that no rule took, as written."""
         return tuple(token.raw for token in self.tokens if token.state is not State.TAKEN and _means_something(token))
+
+    def open_runs(self) -> tuple[str, ...]:
+        """List the runs of leftovers that are still free, as rules see them; all that is no such word parts two runs.
+
+        A stop word parts them too: behind "in" a place may begin. A figure is never part of one.
+        """
+        runs = groupby(self.tokens, key=_is_open)
+        return tuple(" ".join(token.word for token in tokens) for is_open, tokens in runs if is_open)
+
+
+def _is_open(token: Token) -> bool:
+    return token.state is State.FREE and token.word.isalpha() and _means_something(token)
 
 
 def _means_something(token: Token) -> bool:
