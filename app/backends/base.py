@@ -389,6 +389,11 @@ class Backend(ABC):
         return self.settings.plans
 
     @property
+    def escalates(self) -> bool:
+        """Whether it is asked to plan only what no other could."""
+        return self.settings.escalate
+
+    @property
     def slots(self) -> int | None:
         """How many questions are answered at once, None for as many as come."""
         return self.settings.slots or self.slots_unless_set

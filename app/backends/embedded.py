@@ -78,6 +78,11 @@ class EmbeddedBackend(Backend):
         return False
 
     @property
+    def escalates(self) -> bool:
+        """Never, for the same reason."""
+        return False
+
+    @property
     def runs(self) -> bool:
         """Whether the child is there and has loaded the model."""
         return self._server is not None and self._child is not None and self._child.returncode is None

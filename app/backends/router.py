@@ -208,6 +208,8 @@ class Conversation:
         self._hosted_calls = hosted_calls
         self._given: list[Backend] = []
         self._stays = False
+        self.waits_in_vain = False
+        """Whether it waits for a busy box, or has done so and got no turn."""
 
     @property
     def seen_by(self) -> tuple[SeenBy, ...]:
@@ -254,9 +256,11 @@ class Conversation:
                     post.take_slot()
                     return post
                 busy += [post] if self._admits(post) else []
+            self.waits_in_vain = bool(busy)
             shortest = min((post for post in busy if post.has_room), key=lambda post: post.waiting, default=None)
             if shortest is None or not await shortest.wait_for_slot():
                 return None
+            self.waits_in_vain = False
             if self._admits(shortest):
                 return shortest
             shortest.give_back()
@@ -302,15 +306,18 @@ class Router:
     def _there(self) -> list[Post]:
         return [post for post in self._posts if post.backend.is_there]
 
-    def ask(self, prompt: Prompt, *, planning: bool = False) -> Conversation:
-        """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice."""
+    def ask(self, prompt: Prompt, *, planning: bool = False, escalating: bool = False) -> Conversation:
+        """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice.
+
+        ``planning`` is for those that plan, save those marked for what no other could: ``escalating`` is for these.
+        """
         prompt = replace(prompt, local_only=prompt.local_only or self._local_only)
-        posts = self._allowed(local_only=prompt.local_only, planning=planning)
+        posts = self._allowed(local_only=prompt.local_only, planning=planning, escalating=escalating)
         return Conversation(posts, prompt, self._hosted_calls)
 
-    def context_tokens(self, *, local_only: bool = False, planning: bool = False) -> int:
+    def context_tokens(self, *, local_only: bool = False, planning: bool = False, escalating: bool = False) -> int:
         """Give the smallest context of the backends that a prompt may go to, 0 where there is none."""
-        posts = self._allowed(local_only=local_only or self._local_only, planning=planning)
+        posts = self._allowed(local_only=local_only or self._local_only, planning=planning, escalating=escalating)
         return min((post.backend.num_ctx for post in posts), default=0)
 
     async def state(self) -> RouterState:
@@ -331,11 +338,15 @@ class Router:
         for post in self._posts:
             await post.backend.aclose()
 
-    def _allowed(self, *, local_only: bool, planning: bool) -> list[Post]:
+    def _allowed(self, *, local_only: bool, planning: bool, escalating: bool) -> list[Post]:
+        if escalating:
+            # What stays in the house is not escalated at all, to a box there neither: that is what local_only promises.
+            return [] if local_only else [post for post in self._there if post.backend.escalates]
         return [
             post
             for post in self._there
-            if not (local_only and post.backend.hosted) and not (planning and not post.backend.plans)
+            if not (local_only and post.backend.hosted)
+            and (not planning or (post.backend.plans and not post.backend.escalates))
         ]
 
     async def _look(self, post: Post) -> BackendState:

@@ -140,6 +140,48 @@ async def test_planning_is_asked_only_of_backends_that_plan() -> None:
     assert small.prompts == []
 
 
+async def test_escalation_goes_to_marked_backends_alone_and_planning_to_the_others() -> None:
+    able = FakeBackend("able", [["{}"]], plans=True)
+    marked = FakeBackend("marked", [["{1}"]], plans=True, escalate=True)
+    router = Router([marked, able])
+    assert await ask(router, planning=True) == "{}"
+    assert await read_first(router.ask(PROMPT, escalating=True)) == "{1}"
+    assert (len(able.prompts), len(marked.prompts)) == (1, 1)
+
+
+async def test_marked_backend_tells_at_its_place_like_any_other() -> None:
+    assert await ask([FakeBackend("marked", [SPOKEN], escalate=True), FakeBackend("next", [["Ten."]])]) == "Nine roofs."
+
+
+@pytest.mark.parametrize("hosted", [True, False], ids=["hosted", "in the house"])
+@pytest.mark.parametrize("setting", [True, False], ids=["by setting", "by request"])
+async def test_nothing_is_escalated_with_local_only(setting: bool, hosted: bool) -> None:
+    marked = FakeBackend("marked", [SPOKEN], hosted=hosted, escalate=True)
+    router = Router([marked], local_only=setting)
+    conversation = router.ask(Prompt("Plan.", "Roofs?", local_only=not setting), escalating=True)
+    assert (await read_first(conversation), marked.prompts, conversation.seen_by) == (None, [], ())
+    assert router.context_tokens(local_only=not setting, escalating=True) == 0
+
+
+async def test_nothing_is_escalated_where_no_backend_is_marked() -> None:
+    assert await read_first(Router([FakeBackend("able", [SPOKEN], plans=True)]).ask(PROMPT, escalating=True)) is None
+
+
+async def test_escalation_to_a_hosted_backend_counts_as_a_hosted_call() -> None:
+    router = Router([FakeBackend("marked", [SPOKEN], hosted=True, escalate=True)], hosted_max_per_hour=1)
+    assert [await read_first(router.ask(PROMPT, escalating=True)) for _ in range(2)] == ["Nine roofs.", None]
+
+
+async def test_conversation_tells_that_it_waits_for_a_busy_box_in_vain() -> None:
+    router = Router([FakeBackend("box", [SPOKEN], slots=1, queue=1, deadlines=Deadlines(queue_s=0.1))])
+    first, second, third = (router.ask(PROMPT) for _ in range(3))
+    async with aclosing(first.voices()) as voices:
+        await anext(voices)
+        await read_first(second)
+    await read_first(third)
+    assert [one.waits_in_vain for one in (first, second, third)] == [False, True, False]
+
+
 async def test_model_that_must_load_is_waited_for_only_by_the_last_backend() -> None:
     first, second = FakeBackend("first", [LOADING]), FakeBackend("second", [SPOKEN])
     await ask([first, second])
