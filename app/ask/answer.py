@@ -15,11 +15,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.ask.facts import Fact, Facts, gather, unit_of
+from app.ask.grammar import Reading
+from app.ask.interpreter import Interpretation, Meanings, interpret
 from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
 from app.ask.phrases import GROUP_PHRASES, money
 from app.ask.plan import Plan
-from app.ask.planner import Planned, Question, plan_question
+from app.ask.planner import Planned, Question, plan_question, plan_reading, read_again
 from app.ask.verifier import Verified
 from app.backends.base import Prompt
 from app.backends.router import Router
@@ -32,6 +34,8 @@ from app.telemetry import describe
 
 log = logging.getLogger(__name__)
 UTC_ZONE = "UTC"
+PLANNING_SHARE = 0.5
+"""Of an answer's time, for models that plan; the rest is left for the facts."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Prepared:
     as_of: dict[str, Any]
     today: date
     narration: Narration
+    interpretation: Interpretation
     answered_s: float = 0.0
     sentences: list[dict[str, Any]] = field(default_factory=list)
 
@@ -87,16 +92,59 @@ async def plan_and_gather(resources: Resources, asked: Question) -> Prepared:
         register = await resources.registers.find(session)
         today = find_today(resources.settings, register, asked)
         planned = await plan_question(session, register, asked, today=today, city=resources.settings.city)
+    interpretation = Interpretation()
+    if planned.is_open and asked.narrate:
+        until = began + resources.settings.answer_timeout_s * PLANNING_SHARE
+        interpretation = await ask_models(resources, register, asked, planned, today=today, until=until)
+        planned = await plan_interpreted(resources, asked, planned, interpretation)
     facts = None
     if planned.plan is not None:
         async with open_session(resources.engine) as session:
             register = await resources.registers.find(session)
             facts = await gather(session, register, planned.plan, place=planned.place_label)
     as_of = facts.as_of if facts else register.as_of(register.answering)
-    prepared = Prepared(asked, planned, facts, as_of, today, Narration(began))
+    prepared = Prepared(asked, planned, facts, as_of, today, Narration(began), interpretation)
     prepared.sentences = compose(planned, facts)
     prepared.answered_s = monotonic() - began
     return prepared
+
+
+async def ask_models(
+    resources: Resources, register: Register, asked: Question, planned: Planned, *, today: date, until: float
+) -> Interpretation:
+    """Ask models what the words mean that rules left over; no connection is held meanwhile."""
+
+    def accept(meanings: Meanings) -> Reading | None:
+        return read_again(register, asked, planned.reading, meanings, today=today, city=resources.settings.city)
+
+    return await interpret(
+        resources.router,
+        asked.question,
+        planned.reading,
+        accept,
+        today=today,
+        local_only=asked.local_only,
+        until=until,
+    )
+
+
+async def plan_interpreted(
+    resources: Resources, asked: Question, planned: Planned, interpretation: Interpretation
+) -> Planned:
+    """Plan anew with what a model gave, and keep the question back that stands where that comes to no plan."""
+    if interpretation.reading is None:
+        return planned
+    async with open_session(resources.engine) as session:
+        register = await resources.registers.find(session)
+        again = await plan_reading(
+            session,
+            register,
+            asked,
+            interpretation.reading,
+            city=resources.settings.city,
+            meanings=interpretation.meanings,
+        )
+    return again if again.outcome == "answer" else planned
 
 
 def find_today(settings: Settings, register: Register, asked: Question) -> date:
@@ -151,9 +199,10 @@ def make_prompt(prepared: Prepared, facts: Facts, context_tokens: int) -> Prompt
 def render_done(prepared: Prepared) -> dict[str, Any]:
     """Give what the ``done`` event holds; times are milliseconds since the question came."""
     narration = prepared.narration
+    asked = [*prepared.interpretation.seen_by, *(("text", seen) for seen in narration.seen_by)]
     seen = [
-        {"backend": one.backend, "hosted": one.hosted, "final_known": one.final_known, "for": "text"}
-        for one in narration.seen_by
+        {"backend": one.backend, "hosted": one.hosted, "final_known": one.final_known, "for": task}
+        for task, one in asked
     ]
     return {
         "backend": narration.backend,

@@ -1,7 +1,12 @@
-"""From a question to a plan, a question back, or a plain no. Rules decide; nothing is guessed."""
+"""From a question to a plan, a question back, or a plain no. Rules decide; nothing is guessed.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+What words mean that no rule knows may come from a model (:mod:`app.ask.interpreter`); then rules read anew, as if a
+lexicon had them.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
@@ -34,6 +39,8 @@ SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
 """Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""
+KEPT = ("place", "radius_m", "limit", "premise")
+"""What else than filters a rule may have understood of a question that lacks a subject."""
 WIDER_M = (2_000.0, float(RADIUS_MAX_M))
 """Where "the three nearest" are not within the default radius."""
 Outcome = Literal["answer", "decline", "ask_back"]
@@ -59,7 +66,11 @@ class Question(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Planned:
-    """What became of a question. ``sentences`` say why where there is no plan, and what was adjusted where there is."""
+    """What became of a question. ``sentences`` say why where there is no plan, and what was adjusted where there is.
+
+    ``is_open`` tells that words alone are missing which rules do not know, so that a model may be asked for them.
+    ``meanings`` are those that a model gave.
+    """
 
     outcome: Outcome
     plan: Plan | None = None
@@ -67,6 +78,8 @@ class Planned:
     reading: Reading = field(default_factory=Reading)
     sentences: tuple[str, ...] = ()
     did_you_mean: tuple[str, ...] = ()
+    is_open: bool = False
+    meanings: Mapping[str, Category] = field(default_factory=dict)
 
     @property
     def place_label(self) -> str | None:
@@ -78,7 +91,7 @@ class Planned:
         return {
             "plan": self.plan.model_dump(mode="json", exclude_defaults=True) if self.plan else None,
             "reading": describe_plan(self.plan, self.place_label) if self.plan else None,
-            "planner": "rules",
+            "planner": "hybrid" if self.meanings else "rules",
             "ignored_words": list(self.reading.leftovers),
             "place": self.place,
         }
@@ -100,8 +113,8 @@ async def plan_question(
 
     Raises :class:`NoSuchCity` for a city that is not loaded.
     """
-    named = (asked.city or city or "").lower()
-    cities = register.choose_cities((named,) if named else ())
+    named = name_city(asked, city)
+    cities = register.choose_cities(named)
     reading = read(asked.question, today=today, context=make_context(register, cities, asked))
     if reading.declined:
         titles = join_or([find_city(name).title for name in cities])
@@ -110,15 +123,87 @@ async def plan_question(
         )
     try:
         refuse_unclear(reading)
-        place, area = await find_area(session, reading, asked, cities)
-        plan = make_plan(reading, area, (named,) if named else ())
+    except AskBack as back:
+        is_open = lacks_words_alone(reading) and await knows_place(session, reading, asked, cities)
+        return Planned("ask_back", reading=reading, sentences=(back.sentence,), is_open=is_open)
+    return await plan_reading(session, register, asked, reading, city=city, meanings={})
+
+
+async def plan_reading(
+    session: AsyncSession,
+    register: Register,
+    asked: Question,
+    reading: Reading,
+    *,
+    city: str | None,
+    meanings: Mapping[str, Category],
+) -> Planned:
+    """Plan what a clear reading asks for, once its place is found; ``meanings`` are what of it a model gave."""
+    named = name_city(asked, city)
+    try:
+        place, area = await find_area(session, reading, asked, register.choose_cities(named))
+        plan = make_plan(reading, area, named)
         if area and plan.order == "nearest" and not (reading.radius_m or asked.radius_m or reading.at_place):
             plan = await widen(session, register, plan, area)
     except AskBack as back:
         return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
     if place and plan.where.area:
         place |= {"radius_m": plan.where.area.radius_m}
-    return Planned("answer", plan=plan, place=place, reading=reading, sentences=tuple(tell_adjustments(reading)))
+    told = (*tell_meanings(meanings), *tell_adjustments(reading))
+    return Planned("answer", plan=plan, place=place, reading=reading, sentences=told, meanings=meanings)
+
+
+def name_city(asked: Question, city: str | None) -> tuple[str, ...]:
+    """Give the register that is asked, as a filter takes it: the question's own or ``city``, if any."""
+    named = (asked.city or city or "").lower()
+    return (named,) if named else ()
+
+
+def lacks_words_alone(reading: Reading) -> bool:
+    """Whether all that keeps a reading from a plan is that nothing of what rules know says which permits are meant."""
+    is_refused = reading.negation is not None or reading.unclear is not None or bool(reading.together)
+    return bool(reading.open_runs) and not reading.has_subject and not is_refused
+
+
+async def knows_place(session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]) -> bool:
+    """Whether the place that is meant, if one is, can be used as it stands."""
+    try:
+        await find_area(session, reading, asked, cities)
+    except AskBack:
+        return False
+    return True
+
+
+def read_again(
+    register: Register,
+    asked: Question,
+    reading: Reading,
+    meanings: Mapping[str, Category],
+    *,
+    today: date,
+    city: str | None,
+) -> Reading | None:
+    """Read a question again with what words of it mean; None where that is no clear reading or another question's."""
+    cities = register.choose_cities(name_city(asked, city))
+    context = replace(make_context(register, cities, asked), meanings=meanings)
+    again = read(asked.question, today=today, context=context)
+    try:
+        refuse_unclear(again)
+    except AskBack:
+        return None
+    return again if keeps(reading, again) else None
+
+
+def keeps(reading: Reading, again: Reading) -> bool:
+    """Whether all that rules understood at first still stands, and nothing but categories came in."""
+    were = reading.where, reading.versus or reading.where
+    are = again.where, again.versus or again.where
+    return (
+        all(new.model_copy(update={"category": old.category}) == old for old, new in zip(were, are, strict=True))
+        and all(getattr(reading, part) in (None, getattr(again, part)) for part in KEPT)
+        and again.declined is None
+        and Counter(again.leftovers) <= Counter(reading.leftovers)
+    )
 
 
 def make_context(register: Register, cities: tuple[str, ...], asked: Question) -> Context:
@@ -225,6 +310,12 @@ def make_plan(reading: Reading, area: Area | None, city: tuple[str, ...]) -> Pla
         order=order if reading.kind == "list" else None,
         limit=min(reading.limit or ROWS_DEFAULT, ROWS_MAX),
     )
+
+
+def tell_meanings(meanings: Mapping[str, Category]) -> Iterator[str]:
+    """Say what words were taken to mean, and that it was a model that said so."""
+    for words, category in meanings.items():
+        yield f'"{words}" was read as {CATEGORY_PHRASES[category]} permits (by a model).'
 
 
 def tell_adjustments(reading: Reading) -> list[str]:

@@ -1,7 +1,20 @@
 """A question in plain English to a reading, by rules and lexicons alone: no database, no model."""
 
+from app.ask.grammar.lexicon import STOP_WORDS
 from app.ask.grammar.mentions import form_of
 from app.ask.grammar.reader import read
 from app.ask.grammar.reading import Address, Context, Here, Place, Point, Premise, Reading, Topic
 
-__all__ = ["Address", "Context", "Here", "Place", "Point", "Premise", "Reading", "Topic", "form_of", "read"]
+__all__ = [
+    "STOP_WORDS",
+    "Address",
+    "Context",
+    "Here",
+    "Place",
+    "Point",
+    "Premise",
+    "Reading",
+    "Topic",
+    "form_of",
+    "read",
+]
