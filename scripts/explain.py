@@ -1,19 +1,22 @@
 """Shows what the service would do: ``settings`` lists every setting, ``prompt "QUESTION"`` what a model is given.
 
 ``python -m scripts.explain prompt "how many solar permits in 2015?" [--lat 30.27 --lng -97.74]`` prints the bytes of
-the system prompt and of the user turn, as the first backend's context allows. Nothing is sent anywhere.
+the system prompt and of the user turn, as the first backend's context allows: those of telling, or of planning where
+rules know no word for what is asked. Nothing is sent anywhere.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 
 from pydantic import BaseModel
 
+from app.ask import interpreter, narrator
 from app.ask.answer import Resources, make_prompt, prepare
-from app.ask.narrator import SYSTEM_VERSION
 from app.ask.planner import Question
+from app.backends.base import Prompt
 from app.backends.router import build_router
 from app.database import make_engine
 from app.errors import UndervoltError
@@ -72,9 +75,14 @@ async def explain_prompt(settings: Settings, asked: Question) -> int:
     """Print the prompt of a question, or why there is none."""
     engine = make_engine(settings)
     router = build_router(settings)
-    prepared = await prepare(Resources(engine, RegisterCache(), router, settings), asked)
+    # Without "narrate" no model is asked, for planning neither.
+    unasked = asked.model_copy(update={"narrate": False})
+    prepared = await prepare(Resources(engine, RegisterCache(), router, settings), unasked)
     await router.aclose()
     await engine.dispose()
+    if prepared.planned.is_open:
+        show_prompt(interpreter.build_prompt(asked.question, today=prepared.today), version=interpreter.SYSTEM_VERSION)
+        return 0
     if prepared.facts is None:
         print(f"No model is asked: {prepared.planned.outcome}. {' '.join(prepared.planned.sentences)}", file=sys.stderr)
         return 1
@@ -82,8 +90,15 @@ async def explain_prompt(settings: Settings, asked: Question) -> int:
     if prompt is None:
         print("No model is asked: its context has no room for a fact.", file=sys.stderr)
         return 1
-    print(f"--- system, version {SYSTEM_VERSION}\n{prompt.system}\n--- user\n{prompt.user}")
+    show_prompt(prompt, version=narrator.SYSTEM_VERSION)
     return 0
+
+
+def show_prompt(prompt: Prompt, *, version: int) -> None:
+    """Print what a model is given: the bytes of both turns, and the schema of its answer where there is one."""
+    print(f"--- system, version {version}\n{prompt.system}\n--- user\n{prompt.user}")
+    if prompt.schema is not None:
+        print(f"--- schema\n{json.dumps(prompt.schema)}")
 
 
 if __name__ == "__main__":
