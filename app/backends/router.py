@@ -202,10 +202,13 @@ class Post:
 class Conversation:
     """One prompt on its way: its voices, and afterwards who saw it."""
 
-    def __init__(self, posts: Sequence[Post], prompt: Prompt, hosted_calls: HostedCalls) -> None:
+    def __init__(
+        self, posts: Sequence[Post], prompt: Prompt, hosted_calls: HostedCalls, *, waits_for_load: bool
+    ) -> None:
         self._posts = posts
         self._prompt = prompt
         self._hosted_calls = hosted_calls
+        self._waits_for_load = waits_for_load
         self._given: list[Backend] = []
         self._stays = False
         self.waits_in_vain = False
@@ -219,9 +222,9 @@ class Conversation:
     async def voices(self) -> AsyncGenerator[Voice]:
         """Give one voice after another, in order of preference, each begun and at its first chunk.
 
-        A backend that must load first comes again behind the others, and is then waited for. The caller takes the next
-        only while nothing of the last was used, and holds this in ``aclosing``, which closes the voice and so stops its
-        model.
+        A backend that must load first comes again behind the others, and is then waited for; not so where a plan is
+        wanted. The caller takes the next only while nothing of the last was used, and holds this in ``aclosing``, which
+        closes the voice and so stops its model.
         """
         left, cold = list(self._posts), list[Post]()
         while (post := await self._take_slot(left)) is not None:
@@ -229,10 +232,10 @@ class Conversation:
             is_last = not any(self._admits(other) and other.has_slot for other in left if other not in cold)
             with post.holding_slot():
                 try:
-                    voice = await self._open(post, wait_for_load=is_last)
+                    voice = await self._open(post, wait_for_load=is_last and self._waits_for_load)
                 except BackendUnavailable as error:
                     post.note(error)
-                    if isinstance(error, MustLoad) and not is_last:
+                    if isinstance(error, MustLoad) and not is_last and self._waits_for_load:
                         cold.append(post)
                         left.append(post)
                     continue
@@ -310,10 +313,11 @@ class Router:
         """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice.
 
         ``planning`` is for those that plan, save those marked for what no other could: ``escalating`` is for these.
+        Neither waits for a model to load, which takes longer than a plan may: the load goes on in the background.
         """
         prompt = replace(prompt, local_only=prompt.local_only or self._local_only)
         posts = self._allowed(local_only=prompt.local_only, planning=planning, escalating=escalating)
-        return Conversation(posts, prompt, self._hosted_calls)
+        return Conversation(posts, prompt, self._hosted_calls, waits_for_load=not (planning or escalating))
 
     def context_tokens(self, *, local_only: bool = False, planning: bool = False, escalating: bool = False) -> int:
         """Give the smallest context of the backends that a prompt may go to, 0 where there is none."""

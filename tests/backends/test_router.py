@@ -140,6 +140,18 @@ async def test_planning_is_asked_only_of_backends_that_plan() -> None:
     assert small.prompts == []
 
 
+@pytest.mark.parametrize("task", ["planning", "escalating"])
+async def test_plan_waits_for_no_model_to_load(task: str) -> None:
+    first, second = (
+        FakeBackend(name, [SPOKEN], plans=task == "planning", escalate=task != "planning") for name in "ab"
+    )
+    first.loads = second.loads = 1
+    router = Router([first, second])
+    conversation = router.ask(PROMPT, planning=task == "planning", escalating=task != "planning")
+    assert (await read_first(conversation), conversation.seen_by) == (None, ())
+    assert (first.waits, second.waits) == ([False], [False])
+
+
 async def test_escalation_goes_to_marked_backends_alone_and_planning_to_the_others() -> None:
     able = FakeBackend("able", [["{}"]], plans=True)
     marked = FakeBackend("marked", [["{1}"]], plans=True, escalate=True)
