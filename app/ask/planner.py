@@ -160,9 +160,13 @@ def name_city(asked: Question, city: str | None) -> tuple[str, ...]:
 
 
 def lacks_words_alone(reading: Reading) -> bool:
-    """Whether all that keeps a reading from a plan is that nothing of what rules know says which permits are meant."""
+    """Whether all that keeps a reading from a plan is that nothing of what rules know says which permits are meant.
+
+    That it says "permits" is not enough: in "how many juice box permits" the words that were left over are the subject.
+    """
     is_refused = reading.negation is not None or reading.unclear is not None or bool(reading.together)
-    return bool(reading.open_runs) and not reading.has_subject and not is_refused
+    names_none = not reading.has_subject or reading.where == PermitFilter()
+    return bool(reading.open_runs) and names_none and not is_refused
 
 
 async def knows_place(session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]) -> bool:
