@@ -60,7 +60,7 @@ class OpenAIBackend(Backend):
     @property
     def final_known(self) -> bool:
         """False for an address in the house that was not declared local: a proxy, which may hand the prompt on."""
-        return not (self.hosted and _is_in_the_house(urlsplit(self.settings.url or "").hostname or ""))
+        return not (self.hosted and _is_in_the_house(self.settings.url or ""))
 
     async def get_ready(self, *, wait_for_load: bool) -> float:
         return self.settings.deadlines.load_s if wait_for_load else self.settings.deadlines.first_token_s
@@ -175,8 +175,9 @@ def _thinking_switch(model: str) -> Mapping[str, Any]:
     return {}
 
 
-def _is_in_the_house(host: str) -> bool:
-    """Whether ``host`` is an address or a name that the public network does not know."""
+def _is_in_the_house(url: str) -> bool:
+    """Whether the host of ``url`` is an address or a name that the public network does not know."""
+    host = urlsplit(url).hostname or ""
     try:
         return not ip_address(host).is_global
     except ValueError:
@@ -186,12 +187,13 @@ def _is_in_the_house(host: str) -> bool:
 def _make_http_client(settings: BackendSettings) -> httpx2.AsyncClient:
     """Make a client that follows no redirect, and uses the environment's proxy only for what leaves the house."""
     connect_s = settings.deadlines.connect_s
+    url = settings.url or ""
     return httpx2.AsyncClient(
         headers={"accept-encoding": "identity"},
         timeout=httpx2.Timeout(LOAD_MAX_S, connect=connect_s, pool=connect_s),
         follow_redirects=False,
-        trust_env=settings.is_hosted,
-        verify=choose_trust(settings.url or ""),
+        trust_env=settings.is_hosted and not _is_in_the_house(url),
+        verify=choose_trust(url),
         event_hooks={"request": [_trim], "response": [_bound]},
     )
 

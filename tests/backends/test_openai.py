@@ -247,6 +247,17 @@ async def test_nothing_of_the_environment_is_sent(connect_openai: Connect, monke
     assert not any(name.startswith("x-") for name in headers)
 
 
+async def test_a_proxy_in_the_house_is_not_asked_through_the_environments(
+    connect_openai: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with serving(openai_routes()) as house, serving({}) as elsewhere:
+        monkeypatch.setenv("HTTP_PROXY", elsewhere.url)
+        assert await read(await connect_openai(house.url, hosted=True).open(PROMPT)) == "Two pools."
+    assert elsewhere.bytes_received == 0
+
+
 @pytest.mark.parametrize(
     ("url", "hosted", "known"),
     [
