@@ -35,6 +35,8 @@ LOOK_S = 2.0
 SENT_HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "authorization", "connection", "content-type", "content-length", "user-agent"}
 )
+# What a LiteLLM proxy without a database says of a key that is not its own, under status 400.
+LITELLM_REFUSED_KEY = "no_db_connection"
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 # Names of models that think aloud unless their server is told not to, and of whom it is unknown whether it listens.
 THINKING_MODELS = re.compile(r"nemotron|think|reason|deepseek-r|[-/]r1|qwq|qwen-?3|gpt-oss|magistral", re.IGNORECASE)
@@ -137,7 +139,7 @@ class OpenAIBackend(Backend):
         try:
             yield
         except openai.APIStatusError as error:
-            raise self._refused(error.response) from None
+            raise self._refused(error) from None
         except openai.APIConnectionError as error:
             raise self._broken(error.__cause__) from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
@@ -147,10 +149,11 @@ class OpenAIBackend(Backend):
         except UNREADABLE:
             raise BackendUnavailable(f"{self.name} sent what is no chat completion") from None
 
-    def _refused(self, response: httpx2.Response) -> BackendUnavailable:
+    def _refused(self, error: openai.APIStatusError) -> BackendUnavailable:
+        response = error.response
         return BackendUnavailable(
             f"{self.name} answered with status {response.status_code}",
-            fatal=response.status_code in FATAL_STATUSES,
+            fatal=response.status_code in FATAL_STATUSES or error.type == LITELLM_REFUSED_KEY,
             retry_after_s=read_retry_after(response.headers.get("retry-after")),
             status=response.status_code,
         )

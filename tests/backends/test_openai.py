@@ -208,6 +208,14 @@ async def test_status_that_tomorrow_will_be_the_same_is_fatal(
     assert caught.value.fatal is fatal
 
 
+async def test_key_that_a_litellm_proxy_does_not_know_is_fatal(connect_openai: Connect) -> None:
+    said = {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}}
+    async with serving(openai_routes(whole(said, 400))) as server:
+        with pytest.raises(BackendUnavailable) as caught:
+            await connect_openai(server.url).open(PROMPT)
+    assert caught.value.fatal
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_busy_server_says_when_to_come_again(connect_openai: Connect, status: int) -> None:
     async with serving(openai_routes(whole({"error": {"message": "busy"}}, status, retry_after="12"))) as server:
