@@ -1,7 +1,8 @@
 # `make run` and `make test` are all a newcomer needs. Everything lands in .venv and .undervolt of this checkout.
 # ARGS go to pytest or the bench: make test ARGS='-k near'. Settings are environment variables: UNDERVOLT_PORT=8001 make run
 NEWCOMER = python=$$(sh scripts/find_python.sh) && exec "$$python" -m scripts.newcomer
-LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml
+RESOLVE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+LOCK = $(RESOLVE) pyproject.toml
 
 .PHONY: run test test-system check bench bench-ingest stop clean lock
 
@@ -33,3 +34,4 @@ lock:  ## resolve the requirements anew (needs uv)
 	$(LOCK) -o requirements.txt
 	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) --extra embedded -c requirements.txt -o requirements-embedded.txt
+	echo 'litellm[proxy]==1.106.2' | $(RESOLVE) - -o deploy/requirements-litellm.txt
