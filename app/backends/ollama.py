@@ -94,6 +94,7 @@ class OllamaBackend(Backend):
         self._settled_ctx = UNTOLD
         self._sent_ctx = settings.num_ctx
         self._loaded_bytes: int | None = None
+        self._weights: dict[str | None, str | None] = {}
         self._client = _make_client(settings, key)
 
     @property
@@ -106,7 +107,7 @@ class OllamaBackend(Backend):
 
     async def get_ready(self, *, wait_for_load: bool) -> float:
         model = await self._find_model()
-        running = await self._list_running()
+        running = await self._list_running(model)
         if self._is_resident(model, running):
             self._remote = False
             return self.settings.deadlines.first_token_s
@@ -136,7 +137,7 @@ class OllamaBackend(Backend):
         Raises :class:`MemoryTaken` where others' models would have to go for it.
         """
         model = await self._find_model()
-        running = await self._list_running()
+        running = await self._list_running(model)
         if not self._is_resident(model, running):
             await self._spare_others(model, running)
         with self._own_errors():
@@ -149,7 +150,7 @@ class OllamaBackend(Backend):
     async def look(self) -> BackendState:
         try:
             model = await self._find_model()
-            running = await self._list_running()
+            running = await self._list_running(model)
             resident = self._is_resident(model, running)
             if not resident:
                 await self._spare_others(model, running)
@@ -190,10 +191,30 @@ class OllamaBackend(Backend):
             raise ModelMissing(f"{self.name} has no Nemotron 3 Nano; `{command}` gets it one")
         return self._chosen
 
-    async def _list_running(self) -> Sequence[Running]:
-        """List the models in memory, everybody's."""
+    async def _list_running(self, model: str) -> Sequence[Running]:
+        """List the models in memory, everybody's; one that has our weights is ours, whatever it is called.
+
+        Ollama has weights in memory once, for all models made from them, and lists the one that was asked first.
+        """
         with self._own_errors():
-            return (await self._client.ps()).models
+            running = (await self._client.ps()).models
+            if not running or _find(model, running) is not None:
+                return running
+            ours = _read_weights(await self._client.show(model))
+            return [
+                entry.model_copy(update={"model": model}) if ours and await self._find_weights(entry) == ours else entry
+                for entry in running
+            ]
+
+    async def _find_weights(self, entry: Running) -> str | None:
+        """Find which weights a model in memory has, None where that is not told."""
+        known_as = entry.digest or entry.model
+        if known_as not in self._weights:
+            try:
+                self._weights[known_as] = _read_weights(await self._client.show(entry.model or ""))
+            except ModelMissing:
+                return None
+        return self._weights[known_as]
 
     def _is_resident(self, model: str, running: Sequence[Running]) -> bool:
         """Whether the model is in memory with our context, or a larger one, which is then taken as it is.
@@ -212,7 +233,7 @@ class OllamaBackend(Backend):
 
     async def _settle(self, model: str) -> None:
         """Remember what context our options came to: Ollama lowers it to what the model was made for."""
-        resident = _find(model, await self._list_running())
+        resident = _find(model, await self._list_running(model))
         self._settled_ctx = (resident.context_length if resident else None) or UNTOLD
 
     async def _spare_others(self, model: str, running: Sequence[Running]) -> None:
@@ -355,6 +376,12 @@ def _read_keep_alive(value: str) -> float | str:
 def _find(model: str, running: Sequence[Running]) -> Running | None:
     """Give what is told of a model in memory, None where it is not there."""
     return next((entry for entry in running if _tagged(entry.model) == _tagged(model)), None)
+
+
+def _read_weights(shown: ollama.ShowResponse) -> str | None:
+    """Give the lines of a model's recipe that name its files, None where it tells none."""
+    lines = (shown.modelfile or "").splitlines()
+    return "\n".join(line for line in lines if line.startswith(("FROM ", "ADAPTER "))) or None
 
 
 def _tagged(model: str | None) -> str:

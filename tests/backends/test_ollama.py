@@ -199,6 +199,21 @@ async def test_model_resident_with_another_context_counts_as_one_that_must_load(
             await connect_ollama(server.url, model=MODEL, num_ctx=4096).open(PROMPT)
 
 
+async def test_weights_that_are_in_memory_under_another_name_are_ours(connect_ollama: Connect) -> None:
+    same = shown(modelfile="# made by hand\nFROM /models/blobs/sha256-1\nSYSTEM no")
+    async with serving(ollama_routes(ps=running("made-from-ours:4b"), show=same)) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        assert (await backend.look()).resident
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+    assert [bool(request.body["messages"]) for request in server.asked("/api/chat")] == [True]
+
+
+async def test_other_weights_in_memory_are_not_ours(connect_ollama: Connect) -> None:
+    show = [shown(modelfile="FROM /models/blobs/sha256-1"), shown(modelfile="FROM /models/blobs/sha256-2")]
+    async with serving(ollama_routes(ps=running("another-programs:8b"), show=show)) as server:
+        assert not (await connect_ollama(server.url, model=MODEL).look()).resident
+
+
 async def test_larger_context_that_others_use_is_taken_as_it_is(connect_ollama: Connect) -> None:
     box = SmallBox(8_000_000_000, {MODEL: 2_800_000_000})
     async with listening(box):
