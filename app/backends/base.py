@@ -241,6 +241,7 @@ class Voice:
         self._pieces = backend.stream(prompt)
         self._filter = ThoughtFilter(hold_back=backend.holds_back)
         self._learn: Callable[[bool], None] = backend.learn
+        self._note_failure: Callable[[BackendUnavailable], None] = backend.note_failure
         self._deadlines: Deadlines = backend.settings.deadlines
         self._began_at = began_at
         self._first_s = self._deadlines.first_token_s
@@ -339,9 +340,11 @@ class Voice:
 
     async def _fail(self, error: BackendUnavailable) -> None:
         self.failure = error
-        self.finish_reason = None
         if isinstance(error, ThoughtsShown):
             self._learn(True)
+        elif self.finish_reason is None:
+            self._note_failure(error)
+        self.finish_reason = None
         await self.aclose()
 
 
@@ -446,6 +449,9 @@ class Backend(ABC):
     def learn(self, holds_back: bool) -> None:
         """Remember whether the model tells its thoughts unmarked, as its last answer has shown."""
         self.holds_back = holds_back
+
+    def note_failure(self, error: BackendUnavailable) -> None:  # noqa: B027 - most have nothing to conclude from it
+        """Take note of what broke a voice off, or kept it from beginning."""
 
     def load_in_background(self) -> None:
         """Begin to warm the model unless that is under way, at most once in an interval."""

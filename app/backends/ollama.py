@@ -94,6 +94,8 @@ class OllamaBackend(Backend):
         self._settled_ctx = UNTOLD
         self._sent_ctx = settings.num_ctx
         self._loaded_bytes: int | None = None
+        self._cold_loads = 0
+        self._is_doubted = False
         self._weights: dict[str | None, str | None] = {}
         self._client = _make_client(settings, key)
 
@@ -108,7 +110,7 @@ class OllamaBackend(Backend):
     async def get_ready(self, *, wait_for_load: bool) -> float:
         model = await self._find_model()
         running = await self._list_running(model)
-        if self._is_resident(model, running):
+        if self._is_resident(model, running) and not self._is_doubted:
             self._remote = False
             return self.settings.deadlines.first_token_s
         with self._own_errors():
@@ -129,6 +131,7 @@ class OllamaBackend(Backend):
             parts = await self._chat(messages, max_tokens=prompt.max_tokens, schema=prompt.schema)
             async with aclosing(cast(AsyncGenerator[ollama.ChatResponse], parts)) as replies:
                 async for reply in replies:
+                    self._is_doubted = False
                     yield _read_piece(reply)
 
     async def warm(self) -> None:
@@ -138,13 +141,14 @@ class OllamaBackend(Backend):
         """
         model = await self._find_model()
         running = await self._list_running(model)
-        if not self._is_resident(model, running):
+        is_cold = not self._is_resident(model, running)
+        if is_cold:
             await self._spare_others(model, running)
-        with self._own_errors():
-            parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
-            ended = [part.done async for part in parts]
-        if not any(ended):
-            raise BackendUnavailable(f"{self.name} broke off while loading {model}")
+        self._cold_loads += is_cold
+        try:
+            await self._load_model(model)
+        finally:
+            self._cold_loads -= is_cold
         await self._settle(model)
 
     async def look(self) -> BackendState:
@@ -160,9 +164,27 @@ class OllamaBackend(Backend):
         except BackendUnavailable as error:
             return self.tell_state(reachable=False, note=str(error))
 
+    def note_failure(self, error: BackendUnavailable) -> None:
+        """Have the model loaded before the next question: Ollama goes on listing one whose runner was killed.
+
+        A question that came to load it within the time for a first token would, giving up, end the load as well. Where
+        the runner lives such a load is over at once.
+        """
+        if error.status is None or error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            self._is_doubted = True
+            self._load_again_at = 0.0
+
     async def aclose(self) -> None:
         await super().aclose()
         await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def _load_model(self, model: str) -> None:
+        """Have Ollama load the model and wait until it has."""
+        with self._own_errors():
+            parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
+            ended = [part.done async for part in parts]
+        if not any(ended):
+            raise BackendUnavailable(f"{self.name} broke off while loading {model}")
 
     async def _chat(
         self, messages: list[dict[str, str]], *, max_tokens: int, schema: Mapping[str, Any] | None
@@ -219,11 +241,12 @@ class OllamaBackend(Backend):
     def _is_resident(self, model: str, running: Sequence[Running]) -> bool:
         """Whether the model is in memory with our context, or a larger one, which is then taken as it is.
 
-        With another context than asked for Ollama would load the model anew, under the feet of who else uses it.
+        With another context than asked for Ollama would load the model anew, under the feet of who else uses it. It
+        lists a model as soon as its load has begun: while a load of ours lasts, there is none in memory.
         """
         self._sent_ctx = self.num_ctx
         resident = _find(model, running)
-        if resident is None:
+        if resident is None or self._cold_loads:
             return False
         self._loaded_bytes = resident.size or self._loaded_bytes
         context = resident.context_length or UNTOLD
@@ -234,6 +257,7 @@ class OllamaBackend(Backend):
     async def _settle(self, model: str) -> None:
         """Remember what context our options came to: Ollama lowers it to what the model was made for."""
         resident = _find(model, await self._list_running(model))
+        self._is_doubted = False
         self._settled_ctx = (resident.context_length if resident else None) or UNTOLD
 
     async def _spare_others(self, model: str, running: Sequence[Running]) -> None:

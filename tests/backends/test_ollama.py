@@ -214,6 +214,41 @@ async def test_other_weights_in_memory_are_not_ours(connect_ollama: Connect) -> 
         assert not (await connect_ollama(server.url, model=MODEL).look()).resident
 
 
+async def test_model_that_is_listed_while_it_loads_must_load(connect_ollama: Connect) -> None:
+    ps = [NOTHING_RUNS, NOTHING_RUNS, running()]
+    async with serving(ollama_routes(chat(end="hang"), ps=ps)) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        with pytest.raises(MustLoad):
+            await backend.open(PROMPT)
+        await server.wait_until_asked("/api/chat", times=1)
+        with pytest.raises(MustLoad):
+            await backend.open(PROMPT)
+        assert not (await backend.look()).resident
+
+
+@pytest.mark.parametrize("broken", [chat(part("Nine "), error_line("gone")), chat(end="hang")], ids=["error", "hang"])
+async def test_model_that_is_listed_after_its_runner_was_killed_is_loaded_before_the_next_question(
+    connect_ollama: Connect, broken: Reply
+) -> None:
+    async with serving(ollama_routes([LOADED, broken, LOADED, SPOKEN])) as server:
+        backend = connect_ollama(server.url, model=MODEL, deadlines=QUICK)
+        await backend.warm()
+        with pytest.raises(BackendUnavailable):
+            await read(await backend.open(PROMPT))
+        with pytest.raises(MustLoad):
+            await backend.open(PROMPT)
+        await backend.warm()
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+
+
+async def test_refused_prompt_tells_nothing_of_the_model(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes([whole({"error": "prompt is too long"}, 400), SPOKEN])) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        with pytest.raises(BackendUnavailable):
+            await backend.open(PROMPT)
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+
+
 async def test_larger_context_that_others_use_is_taken_as_it_is(connect_ollama: Connect) -> None:
     box = SmallBox(8_000_000_000, {MODEL: 2_800_000_000})
     async with listening(box):
