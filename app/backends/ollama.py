@@ -182,9 +182,11 @@ class OllamaBackend(Backend):
         """Have Ollama load the model and wait until it has."""
         with self._own_errors():
             parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
-            ended = [part.done async for part in parts]
-        if not any(ended):
+            ended = [part.done_reason async for part in parts if part.done]
+        if not ended:
             raise BackendUnavailable(f"{self.name} broke off while loading {model}")
+        if ended[-1] == "unload":
+            raise BackendUnavailable(f"{self.name} keeps no model in memory with keep_alive {self.settings.keep_alive}")
 
     async def _chat(
         self, messages: list[dict[str, str]], *, max_tokens: int, schema: Mapping[str, Any] | None

@@ -249,6 +249,12 @@ async def test_refused_prompt_tells_nothing_of_the_model(connect_ollama: Connect
         assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
 
 
+async def test_model_that_is_not_to_be_kept_is_never_called_warm(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(chat(done("unload")), ps=NOTHING_RUNS)) as server:
+        with pytest.raises(BackendUnavailable, match="keeps no model in memory"):
+            await connect_ollama(server.url, model=MODEL, keep_alive="0").warm()
+
+
 async def test_larger_context_that_others_use_is_taken_as_it_is(connect_ollama: Connect) -> None:
     box = SmallBox(8_000_000_000, {MODEL: 2_800_000_000})
     async with listening(box):
