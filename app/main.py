@@ -41,7 +41,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app = FastAPIOffline(title="Undervolt", version=VERSION, lifespan=lifespan, description=DESCRIPTION, redoc_url=None)
     app.state.settings = settings
     app.state.registers = RegisterCache()
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(settings)
     install_problems(app)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
     for routes in (permits, ask, operations, pages):

@@ -115,6 +115,16 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     hosted_url: str = Field(default=HOSTED_URL, description="an OpenAI-compatible address")
     hosted_model: str = Field(default=HOSTED_MODEL, description="the hosted model's name")
     hosted_max_per_hour: int | None = Field(default=None, ge=0, description="hosted calls an hour at most")
+    hosted_usd_per_million_input_tokens: float | None = Field(
+        default=None, ge=0, le=10_000, description="the hosted model's price, for /metrics; with the next one"
+    )
+    hosted_usd_per_million_output_tokens: float | None = Field(
+        default=None, ge=0, le=10_000, description="likewise, for what the model writes"
+    )
+    box_watts: float | None = Field(
+        default=None, ge=0, le=100_000, description="power of the box at the wall, for /metrics; nothing measures it"
+    )
+    usd_per_kwh: float | None = Field(default=None, ge=0, le=100, description="price of electricity, for /metrics")
     backends: Annotated[tuple[BackendSettings, ...] | None, BeforeValidator(_parse_backends)] = Field(
         default=None, description="a JSON list of backends in order; set, it alone decides"
     )
