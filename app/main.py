@@ -32,6 +32,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.engine = make_engine(settings)
         app.state.router = router or build_router(settings)
+        app.state.router.count_in(app.state.metrics.models)
         await app.state.router.start()
         yield
         await wait_until_tidy()

@@ -51,6 +51,7 @@ WATTS_PER_KILOWATT = 1000
 SECONDS_PER_HOUR = 3600
 
 Outcome = Literal["answer", "decline", "ask_back"]
+TurnedAway = Literal["full", "late"]
 Teller = Literal["local", "hosted", "nobody", "unasked"]
 TELLERS: tuple[Teller, ...] = ("local", "hosted", "nobody", "unasked")
 BREAKER_STATES = ("closed", "half_open", "open")
@@ -201,9 +202,9 @@ class ModelMetrics(Collector):
             registry=registry,
         )
         self._turned_away = Counter(
-            "undervolt_questions_turned_away",
-            "Prompts that a backend did not take because its slots and its queue were full.",
-            ("backend",),
+            "undervolt_prompts_turned_away",
+            "Prompts that a busy backend did not take: its queue was full, or no slot came in time (late).",
+            ("backend", "reason"),
             registry=registry,
         )
 
@@ -291,9 +292,9 @@ class ModelMetrics(Collector):
         """Take that a prompt stayed in the house because the hour's hosted calls were spent."""
         self._refused.inc()
 
-    def note_turned_away(self, backend: str) -> None:
-        """Take that a backend had no place left in its queue."""
-        self._turned_away.labels(backend).inc()
+    def note_turned_away(self, backend: str, reason: TurnedAway) -> None:
+        """Take that a busy backend did not take a prompt: its queue was full, or no slot came in time."""
+        self._turned_away.labels(backend, reason).inc()
 
     def note_sentence(self, backend: str, *, passed: bool) -> None:
         """Take what the verifier decided about a model's sentence."""

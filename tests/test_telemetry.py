@@ -1,15 +1,14 @@
 """What metrics tell of models, and what no label ever holds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prometheus_client.core import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 from app.errors import BackendUnavailable
 from app.settings import Settings
 from app.telemetry import ERROR_TYPES, LEFT, OTHER_ERROR, Attempt, BackendStanding, Metrics, name_error
+from tests.figures import figures, names, total
 
 HOSTILE = 'canary 1205 HARVEY ST 30.2672"\n} 1'
 BOX: dict[str, Any] = {
@@ -29,27 +28,6 @@ PRICES = {"hosted_usd_per_million_input_tokens": 0.5, "hosted_usd_per_million_ou
 
 def make_metrics(**settings: Any) -> Metrics:
     return Metrics(Settings.model_validate(settings))
-
-
-def read(metrics: Metrics) -> Iterator[Metric]:
-    yield from text_string_to_metric_families(metrics.render())
-
-
-def figures(metrics: Metrics, name: str) -> Mapping[frozenset[tuple[str, str]], float]:
-    """Give the samples of one name by their labels, without those that are empty, which Prometheus takes for absent."""
-    samples = [sample for family in read(metrics) for sample in family.samples if sample.name == name]
-    return {
-        frozenset((label, value) for label, value in sample.labels.items() if value): sample.value for sample in samples
-    }
-
-
-def total(metrics: Metrics, name: str, **wanted: str) -> float:
-    """Sum the samples of one name that have these labels."""
-    return sum(value for labels, value in figures(metrics, name).items() if set(wanted.items()) <= labels)
-
-
-def names(metrics: Metrics) -> set[str]:
-    return {sample.name for family in read(metrics) for sample in family.samples}
 
 
 def test_a_voice_is_told_with_the_names_and_attributes_of_the_conventions() -> None:

@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 
 from app.backends.base import Backend, BackendState, MustLoad, NeverSent, Prompt, Voice
 from app.backends.embedded import EmbeddedBackend
+from app.backends.ledger import Ledger
 from app.backends.ollama import OllamaBackend
 from app.backends.openai import OpenAIBackend
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Settings
+from app.telemetry import BackendStanding, ModelMetrics
 
 log = logging.getLogger(__name__)
 
 FAILURES_MAX = 2
 COOL_DOWN_S = 30.0
 FATAL_COOL_DOWN_S = 900.0
-HOUR_S = 3600.0
 
 
 class Breaker:
@@ -104,30 +105,6 @@ class RouterState:
     backends: tuple[BackendState, ...]
 
 
-class HostedCalls:
-    """Counts the prompts given to hosted backends, all together, against the most that an hour may have."""
-
-    def __init__(self, max_per_hour: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._max = max_per_hour
-        self._clock = clock
-        self._times: deque[float] = deque()
-
-    @property
-    def left(self) -> bool:
-        """Whether one more may be made now."""
-        while self._times and self._times[0] <= self._clock() - HOUR_S:
-            self._times.popleft()
-        return self._max is None or len(self._times) < self._max
-
-    def count(self) -> None:
-        """Count one, before it is made."""
-        self._times.append(self._clock())
-
-    def take_back(self) -> None:
-        """Take back the last one counted: it was never sent."""
-        self._times.pop()
-
-
 class Post:
     """A backend at its place in the order: its breaker, its slots, and who waits for one."""
 
@@ -188,6 +165,19 @@ class Post:
             self.breaker.release()
             self.give_back()
 
+    def stand(self) -> BackendStanding:
+        """Tell how the backend stands, as the metrics have it."""
+        return BackendStanding(
+            backend=self.backend.name,
+            provider=self.backend.settings.kind,
+            model=self.backend.model,
+            hosted=self.backend.hosted,
+            breaker=self.breaker.state,
+            slots=self.backend.slots,
+            slots_in_use=self.speaking,
+            waiting=self.waiting,
+        )
+
     def note(self, error: BackendUnavailable | None) -> None:
         """Tell the breaker how a question ended, and the log where it did not end well."""
         self.breaker.end(error)
@@ -202,13 +192,13 @@ class Post:
 class Conversation:
     """One prompt on its way: its voices, and afterwards who saw it."""
 
-    def __init__(
-        self, posts: Sequence[Post], prompt: Prompt, hosted_calls: HostedCalls, *, waits_for_load: bool
-    ) -> None:
+    def __init__(self, posts: Sequence[Post], prompt: Prompt, ledger: Ledger, *, waits_for_load: bool) -> None:
         self._posts = posts
         self._prompt = prompt
-        self._hosted_calls = hosted_calls
+        self._ledger = ledger
+        self._hosted_calls = ledger.hosted_calls
         self._waits_for_load = waits_for_load
+        self._was_refused = False
         self._given: list[Backend] = []
         self._stays = False
         self.waits_in_vain = False
@@ -230,15 +220,18 @@ class Conversation:
         while (post := await self._take_slot(left)) is not None:
             left.remove(post)
             is_last = not any(self._admits(other) and other.has_slot for other in left if other not in cold)
-            with post.holding_slot():
+            behind = any(self._may_leave_for(other) for other in left)
+            with post.holding_slot(), self._ledger.measuring(post.backend, hosted_stands_behind=behind) as measurement:
                 try:
                     voice = await self._open(post, wait_for_load=is_last and self._waits_for_load)
                 except BackendUnavailable as error:
                     post.note(error)
+                    measurement.fail(error)
                     if isinstance(error, MustLoad) and not is_last and self._waits_for_load:
                         cold.append(post)
                         left.append(post)
                     continue
+                measurement.hear(voice)
                 try:
                     async with aclosing(voice):
                         yield voice
@@ -259,9 +252,16 @@ class Conversation:
                     post.take_slot()
                     return post
                 busy += [post] if self._admits(post) else []
+                if not busy and self._may_leave_for(post) and not self._hosted_calls.left:
+                    self._note_refusal()
             self.waits_in_vain = bool(busy)
             shortest = min((post for post in busy if post.has_room), key=lambda post: post.waiting, default=None)
-            if shortest is None or not await shortest.wait_for_slot():
+            if shortest is None:
+                for post in busy:
+                    self._ledger.metrics.note_turned_away(post.backend.name, "full")
+                return None
+            if not await shortest.wait_for_slot():
+                self._ledger.metrics.note_turned_away(shortest.backend.name, "late")
                 return None
             self.waits_in_vain = False
             if self._admits(shortest):
@@ -272,6 +272,16 @@ class Conversation:
         """Whether the prompt may be given to this backend now."""
         stays = self._prompt.local_only or self._stays
         return post.breaker.admits() and not (stays and post.backend.hosted)
+
+    def _may_leave_for(self, post: Post) -> bool:
+        """Whether this backend is hosted and might be given the prompt, were no box busy and the cap not reached."""
+        return post.backend.hosted and post.breaker.admits() and not self._prompt.local_only
+
+    def _note_refusal(self) -> None:
+        """Count, once a prompt, that only the hour's cap keeps it in the house."""
+        if not self._was_refused:
+            self._ledger.metrics.note_refused()
+        self._was_refused = True
 
     async def _open(self, post: Post, *, wait_for_load: bool) -> Voice:
         """Ask one backend, and note that it was given the prompt unless it never was."""
@@ -297,7 +307,7 @@ class Router:
     ) -> None:
         self._posts = tuple(Post(backend) for backend in backends)
         self._local_only = local_only
-        self._hosted_calls = HostedCalls(hosted_max_per_hour)
+        self._ledger = Ledger(ModelMetrics(), hosted_max_per_hour)
         self._warming: asyncio.Task[None] | None = None
 
     @property
@@ -309,6 +319,15 @@ class Router:
     def _there(self) -> list[Post]:
         return [post for post in self._posts if post.backend.is_there]
 
+    @property
+    def metrics(self) -> ModelMetrics:
+        """Where it is counted what models were asked and how it went."""
+        return self._ledger.metrics
+
+    def count_in(self, metrics: ModelMetrics) -> None:
+        """Count in these metrics from now on."""
+        self._ledger.metrics = metrics
+
     def ask(self, prompt: Prompt, *, planning: bool = False, escalating: bool = False) -> Conversation:
         """Begin a conversation with the backends that this prompt may go to; nothing is sent before its first voice.
 
@@ -317,7 +336,7 @@ class Router:
         """
         prompt = replace(prompt, local_only=prompt.local_only or self._local_only)
         posts = self._allowed(local_only=prompt.local_only, planning=planning, escalating=escalating)
-        return Conversation(posts, prompt, self._hosted_calls, waits_for_load=not (planning or escalating))
+        return Conversation(posts, prompt, self._ledger, waits_for_load=not (planning or escalating))
 
     def context_tokens(self, *, local_only: bool = False, planning: bool = False, escalating: bool = False) -> int:
         """Give the smallest context of the backends that a prompt may go to, 0 where there is none."""
@@ -329,6 +348,10 @@ class Router:
         states = await asyncio.gather(*(self._look(post) for post in self._there))
         hosted_on = not self._local_only and any(state.hosted for state in states)
         return RouterState(hosted_on=hosted_on, local_only=self._local_only, backends=tuple(states))
+
+    def standings(self) -> tuple[BackendStanding, ...]:
+        """Tell how every backend stands, as far as that is known without looking."""
+        return tuple(post.stand() for post in self._there)
 
     async def start(self) -> None:
         """Begin to warm the models in the house, and return at once."""

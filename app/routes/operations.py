@@ -47,6 +47,7 @@ async def metrics(request: Request) -> PlainTextResponse:
     else:
         cities = {name: count_city(state) for name, state in register.cities.items()}
         kept.store.tell(data_version=register.data_version, cities=cities)
+    kept.models.tell(request.app.state.router.standings())
     return PlainTextResponse(kept.render(), media_type=METRICS_TYPE)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from app.backends.base import Backend, MustLoad, NeverSent, Prompt
+from app.backends.ledger import HostedCalls
 from app.backends.router import (
     COOL_DOWN_S,
     FATAL_COOL_DOWN_S,
     Breaker,
     Conversation,
-    HostedCalls,
     Router,
     SeenBy,
     build_router,
