@@ -54,6 +54,9 @@ Outcome = Literal["answer", "decline", "ask_back"]
 TurnedAway = Literal["full", "late"]
 Teller = Literal["local", "hosted", "nobody", "unasked"]
 TELLERS: tuple[Teller, ...] = ("local", "hosted", "nobody", "unasked")
+TURNED_AWAY: tuple[TurnedAway, ...] = ("full", "late")
+VERDICTS = ("passed", "dropped")
+TOKEN_TYPES = ("input", "output")
 BREAKER_STATES = ("closed", "half_open", "open")
 
 TALKATIVE = (
@@ -305,8 +308,22 @@ class ModelMetrics(Collector):
         self._answers.labels(outcome, told_by).inc()
 
     def tell(self, standings: Sequence[BackendStanding]) -> None:
-        """Take how the backends stand."""
+        """Take how the backends stand, and begin what is counted of each at nothing.
+
+        Prometheus sees no increase in a series that begins with its first count.
+        """
         self._standings = standings
+        for standing in standings:
+            for reason in TURNED_AWAY:
+                self._turned_away.labels(standing.backend, reason)
+            for verdict in VERDICTS:
+                self._sentences.labels(standing.backend, verdict)
+            if standing.model is not None:
+                labels = (OPERATION, standing.provider, standing.model, standing.backend)
+                self._duration.labels(*labels, "")
+                self._first_chunk.labels(*labels)
+                for kind in TOKEN_TYPES:
+                    self._tokens.labels(*labels, kind)
 
     def collect(self) -> Iterator[Metric]:
         """Give how the backends stand, as a registry asks for it."""

@@ -30,7 +30,7 @@ from app.database import open_session
 from app.errors import TooSlow
 from app.permits.register import Register, RegisterCache
 from app.settings import Settings
-from app.telemetry import describe
+from app.telemetry import Teller, describe
 
 log = logging.getLogger(__name__)
 UTC_ZONE = "UTC"
@@ -164,7 +164,17 @@ async def respond(resources: Resources, prepared: Prepared, emit: Emit) -> None:
     await emit(Event("answer", answer))
     if facts is not None and prepared.asked.narrate:
         await narrate_in_time(resources, prepared, facts, emit)
+    resources.router.metrics.note_answer(planned.outcome, find_teller(prepared))
     await emit(Event("done", render_done(prepared)))
+
+
+def find_teller(prepared: Prepared) -> Teller:
+    """Tell in whose sentences, if in any model's, the facts were told."""
+    if prepared.facts is None or not prepared.asked.narrate:
+        return "unasked"
+    if prepared.narration.first_sentence_s is None:
+        return "nobody"
+    return "hosted" if prepared.narration.hosted else "local"
 
 
 async def narrate_in_time(resources: Resources, prepared: Prepared, facts: Facts, emit: Emit) -> None:

@@ -11,6 +11,7 @@ from app.ask.verifier import Verified, Verifier, split_sentences
 from app.backends.base import Prompt, Voice, strip_control_words
 from app.backends.router import Conversation, Router, SeenBy
 from app.errors import BackendUnavailable
+from app.telemetry import ModelMetrics
 
 Emit = Callable[[Verified], Awaitable[None]]
 
@@ -120,7 +121,10 @@ def cut(text: str) -> str:
 
 @dataclass
 class Narration:
-    """How a narration went: who spoke, who saw the question, what was dropped, and when, in seconds since ``began``."""
+    """How a narration went: who spoke, who saw the question, what was dropped, and when, in seconds since ``began``.
+
+    Whoever had a sentence passed is named from then on, also where time ran out before the voice's end.
+    """
 
     began: float
     backend: str | None = None
@@ -136,6 +140,10 @@ class Narration:
         """Who was given the prompt up to now, failed ones too."""
         return self.conversation.seen_by if self.conversation else ()
 
+    def name_teller(self, voice: Voice) -> None:
+        """Note whose voice tells the facts."""
+        self.backend, self.model, self.hosted = voice.backend, voice.model, voice.hosted
+
 
 async def narrate(router: Router, prompt: Prompt, facts: Facts, narration: Narration, emit: Emit) -> None:
     """Have the first backend that can tell the facts, and emit each sentence that they support.
@@ -146,27 +154,31 @@ async def narrate(router: Router, prompt: Prompt, facts: Facts, narration: Narra
     narration.conversation = router.ask(prompt)
     async with aclosing(narration.conversation.voices()) as voices:
         async for voice in voices:
-            if await tell(voice, Verifier(facts), narration, emit):
+            if await tell(voice, Verifier(facts), narration, emit, router.metrics):
                 break
 
 
-async def tell(voice: Voice, verifier: Verifier, narration: Narration, emit: Emit) -> bool:
+async def tell(voice: Voice, verifier: Verifier, narration: Narration, emit: Emit, metrics: ModelMetrics) -> bool:
     """Emit what one voice says and the facts support; False where the next voice may still take over."""
     told, narration.dropped = set[str](), 0
     narration.first_token_s = narration.first_token_s or monotonic() - narration.began
     try:
         async for sentence in read_sentences(voice):
             verified = verifier.check(sentence)
-            if verified is None or verified.text in told:
-                narration.dropped += verified is None
+            if verified is not None and verified.text in told:
+                continue
+            metrics.note_sentence(voice.backend, passed=verified is not None)
+            if verified is None:
+                narration.dropped += 1
                 continue
             told.add(verified.text)
+            narration.name_teller(voice)
             narration.first_sentence_s = narration.first_sentence_s or monotonic() - narration.began
             await emit(verified)
     except BackendUnavailable:
         if not told:
             return False
-    narration.backend, narration.model, narration.hosted = voice.backend, voice.model, voice.hosted
+    narration.name_teller(voice)
     return True
 
 
