@@ -36,7 +36,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 DURATION_BUCKETS_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKEN_BUCKETS = tuple(4**power for power in range(14))
 OPERATION = "chat"
-OPERATION_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "backend")
+OPERATION_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "backend", "task")
 
 LEFT = "CancelledError"
 """The error of an attempt that had none: its caller left, or the answer's time was up."""
@@ -51,6 +51,8 @@ WATTS_PER_KILOWATT = 1000
 SECONDS_PER_HOUR = 3600
 
 Outcome = Literal["answer", "decline", "ask_back"]
+Task = Literal["text", "plan", "escalate"]
+"""What a prompt is for, as ``seen_by`` has it."""
 TurnedAway = Literal["full", "late"]
 Teller = Literal["local", "hosted", "nobody", "unasked"]
 TELLERS: tuple[Teller, ...] = ("local", "hosted", "nobody", "unasked")
@@ -138,6 +140,7 @@ class Attempt:
     provider: str
     model: str | None
     hosted: bool
+    task: Task
     sent: bool
     duration_s: float
     first_chunk_s: float | None = None
@@ -269,7 +272,7 @@ class ModelMetrics(Collector):
 
     def note_attempt(self, attempt: Attempt) -> None:
         """Take how a backend did that was asked once."""
-        labels = (OPERATION, attempt.provider, attempt.model or "", attempt.backend)
+        labels = (OPERATION, attempt.provider, attempt.model or "", attempt.backend, attempt.task)
         error_type = attempt.error_type or ""
         if error_type and error_type not in ERROR_TYPES:
             error_type = OTHER_ERROR
@@ -319,7 +322,7 @@ class ModelMetrics(Collector):
             for verdict in VERDICTS:
                 self._sentences.labels(standing.backend, verdict)
             if standing.model is not None:
-                labels = (OPERATION, standing.provider, standing.model, standing.backend)
+                labels = (OPERATION, standing.provider, standing.model, standing.backend, "text")
                 self._duration.labels(*labels, "")
                 self._first_chunk.labels(*labels)
                 for kind in TOKEN_TYPES:

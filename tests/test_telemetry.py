@@ -16,6 +16,7 @@ BOX: dict[str, Any] = {
     "provider": "ollama",
     "model": "nemotron-3-nano",
     "hosted": False,
+    "task": "text",
     "sent": True,
     "duration_s": 3.0,
     "first_chunk_s": 0.5,
@@ -38,6 +39,7 @@ def test_a_voice_is_told_with_the_names_and_attributes_of_the_conventions() -> N
         ("gen_ai_provider_name", "ollama"),
         ("gen_ai_request_model", "nemotron-3-nano"),
         ("backend", "ollama"),
+        ("task", "text"),
     }
     assert figures(metrics, "gen_ai_client_operation_duration_seconds_sum") == {frozenset(about): 3.0}
     assert figures(metrics, "gen_ai_client_operation_time_to_first_chunk_seconds_sum") == {frozenset(about): 0.5}

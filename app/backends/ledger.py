@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from app.backends.base import Backend, NeverSent, Usage, Voice
 from app.errors import BackendUnavailable
-from app.telemetry import LEFT, Attempt, ModelMetrics, name_error
+from app.telemetry import LEFT, Attempt, ModelMetrics, Task, name_error
 
 HOUR_S = 3600.0
 
@@ -39,8 +39,9 @@ class HostedCalls:
 class Measurement:
     """Measures a backend that is asked once: begun before its voice is opened, told when that is over."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, task: Task) -> None:
         self._backend = backend
+        self._task: Task = task
         self._began_s = time.monotonic()
         self._first_chunk_s: float | None = None
         self._voice: Voice | None = None
@@ -65,6 +66,7 @@ class Measurement:
             provider=self._backend.settings.kind,
             model=self._backend.model,
             hosted=self._backend.hosted,
+            task=self._task,
             sent=not isinstance(error, NeverSent),
             duration_s=time.monotonic() - self._began_s,
             first_chunk_s=self._first_chunk_s,
@@ -83,9 +85,9 @@ class Ledger:
         self._calls_else = HostedCalls(hosted_max_per_hour)
 
     @contextmanager
-    def measuring(self, backend: Backend, *, hosted_stands_behind: bool) -> Iterator[Measurement]:
+    def measuring(self, backend: Backend, task: Task, *, hosted_stands_behind: bool) -> Iterator[Measurement]:
         """Measure what becomes of asking this backend, however it ends."""
-        measurement = Measurement(backend)
+        measurement = Measurement(backend, task)
         try:
             yield measurement
         finally:

@@ -18,7 +18,7 @@ from app.backends.ollama import OllamaBackend
 from app.backends.openai import OpenAIBackend
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Settings
-from app.telemetry import BackendStanding, ModelMetrics
+from app.telemetry import BackendStanding, ModelMetrics, Task
 
 log = logging.getLogger(__name__)
 
@@ -192,12 +192,13 @@ class Post:
 class Conversation:
     """One prompt on its way: its voices, and afterwards who saw it."""
 
-    def __init__(self, posts: Sequence[Post], prompt: Prompt, ledger: Ledger, *, waits_for_load: bool) -> None:
+    def __init__(self, posts: Sequence[Post], prompt: Prompt, ledger: Ledger, *, task: Task) -> None:
         self._posts = posts
         self._prompt = prompt
         self._ledger = ledger
         self._hosted_calls = ledger.hosted_calls
-        self._waits_for_load = waits_for_load
+        self._task: Task = task
+        self._waits_for_load = task == "text"
         self._was_refused = False
         self._given: list[Backend] = []
         self._stays = False
@@ -221,7 +222,8 @@ class Conversation:
             left.remove(post)
             is_last = not any(self._admits(other) and other.has_slot for other in left if other not in cold)
             behind = any(self._may_leave_for(other) for other in left)
-            with post.holding_slot(), self._ledger.measuring(post.backend, hosted_stands_behind=behind) as measurement:
+            measuring = self._ledger.measuring(post.backend, self._task, hosted_stands_behind=behind)
+            with post.holding_slot(), measuring as measurement:
                 try:
                     voice = await self._open(post, wait_for_load=is_last and self._waits_for_load)
                 except BackendUnavailable as error:
@@ -336,7 +338,8 @@ class Router:
         """
         prompt = replace(prompt, local_only=prompt.local_only or self._local_only)
         posts = self._allowed(local_only=prompt.local_only, planning=planning, escalating=escalating)
-        return Conversation(posts, prompt, self._ledger, waits_for_load=not (planning or escalating))
+        task: Task = "escalate" if escalating else "plan" if planning else "text"
+        return Conversation(posts, prompt, self._ledger, task=task)
 
     def context_tokens(self, *, local_only: bool = False, planning: bool = False, escalating: bool = False) -> int:
         """Give the smallest context of the backends that a prompt may go to, 0 where there is none."""

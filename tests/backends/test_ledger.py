@@ -32,9 +32,10 @@ class House:
         self.router = Router(backends, hosted_max_per_hour=hosted_max_per_hour, local_only=local_only)
         self.router.count_in(self.metrics.models)
 
-    async def ask(self, prompt: Prompt = PROMPT, *, planning: bool = False) -> None:
+    async def ask(self, prompt: Prompt = PROMPT, *, planning: bool = False, escalating: bool = False) -> None:
         """Hear the first voice that comes to its end."""
-        async with aclosing(self.router.ask(prompt, planning=planning).voices()) as voices:
+        conversation = self.router.ask(prompt, planning=planning, escalating=escalating)
+        async with aclosing(conversation.voices()) as voices:
             async for voice in voices:
                 try:
                     _ = [chunk async for chunk in voice]
@@ -64,11 +65,22 @@ async def test_a_voice_counts_once_with_its_tokens() -> None:
             ("gen_ai_provider_name", "openai"),
             ("gen_ai_request_model", "box-model"),
             ("backend", "box"),
+            ("task", "text"),
         }
     ]
     assert (house.count(ATTEMPTS), house.count(FIRST_CHUNKS)) == (1, 1)
     assert house.count("gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 7
     assert house.count("gen_ai_client_token_usage_sum", gen_ai_token_type="output") == 2
+
+
+async def test_what_a_prompt_is_for_is_told() -> None:
+    house = House(FakeBackend("box", [SPOKEN], plans=True), FakeBackend("large", [SPOKEN], escalate=True))
+    await house.ask()
+    await house.ask(planning=True)
+    await house.ask(escalating=True)
+    assert [house.count(ATTEMPTS, backend="box", task=task) for task in ("text", "plan")] == [1, 1]
+    assert house.count(ATTEMPTS, backend="large", task="escalate") == 1
+    assert house.count(ATTEMPTS) == 3
 
 
 @pytest.mark.parametrize("error", [DOWN, NeverSent("no"), MustLoad("cold"), ThoughtsShown("hm")])

@@ -37,7 +37,7 @@ CANARY = "Zanzibar-7f3a"
 HOSTILE = f'{CANARY}"}} 1\nundervolt_answers_total{{outcome="{CANARY}\\'
 
 CLOSED = (
-    {"chat", "input", "output", "true", "false", "answer", "decline", "ask_back", OTHER_ERROR}
+    {"chat", "input", "output", "true", "false", "answer", "decline", "ask_back", "text", "plan", OTHER_ERROR}
     | {"ollama", "hosted", "openai", "embedded", "box", "box-model", "hosted-model", "nano-as-set"}
     | {"austin", *PREFERRED_MODELS, *TELLERS, *BREAKER_STATES, *VERDICTS, *TURNED_AWAY, *ERROR_TYPES}
 )
