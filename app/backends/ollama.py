@@ -7,6 +7,7 @@ runner that dies say so.
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -96,6 +97,7 @@ class OllamaBackend(Backend):
         self._loaded_bytes: int | None = None
         self._cold_loads = 0
         self._is_doubted = False
+        self._pushes_others_out = False
         self._weights: dict[str | None, str | None] = {}
         self._client = _make_client(settings, key)
 
@@ -149,7 +151,7 @@ class OllamaBackend(Backend):
             await self._load_model(model)
         finally:
             self._cold_loads -= is_cold
-        await self._settle(model)
+        self._settle(model, before=running, after=await self._list_running(model))
 
     async def look(self) -> BackendState:
         try:
@@ -256,11 +258,17 @@ class OllamaBackend(Backend):
             self._sent_ctx = context
         return context > self.num_ctx or context in {self.num_ctx, self._settled_ctx, UNTOLD}
 
-    async def _settle(self, model: str) -> None:
-        """Remember what context our options came to: Ollama lowers it to what the model was made for."""
-        resident = _find(model, await self._list_running(model))
+    def _settle(self, model: str, *, before: Sequence[Running], after: Sequence[Running]) -> None:
+        """Remember what a load of ours did to the context, which Ollama lowers to what the model was made for.
+
+        And whether others were pushed out though memory would hold both (``OLLAMA_MAX_LOADED_MODELS``, which no call
+        tells): then they never are again.
+        """
+        resident = _find(model, after)
         self._is_doubted = False
         self._settled_ctx = (resident.context_length if resident else None) or UNTOLD
+        gone = {entry.model for entry in before if not _has_expired(entry)} - {entry.model for entry in after}
+        self._pushes_others_out = self._pushes_others_out or bool(gone - {model})
 
     async def _spare_others(self, model: str, running: Sequence[Running]) -> None:
         """Raise :class:`MemoryTaken` where the memory holds others' models and has no room for ours beside them.
@@ -270,7 +278,7 @@ class OllamaBackend(Backend):
         others = [entry.size or 0 for entry in running if _tagged(entry.model) != _tagged(model)]
         if not others:
             return
-        memory = self._memory_bytes
+        memory = None if self._pushes_others_out else self._memory_bytes
         if memory is None or sum(others) + await self._estimate_bytes(model) > memory:
             raise MemoryTaken(f"{self.name} has other models in memory and no room for {model} beside them")
 
@@ -397,6 +405,11 @@ def _read_keep_alive(value: str) -> float | str:
         return float(value)
     except ValueError:
         return value
+
+
+def _has_expired(entry: Running) -> bool:
+    """Whether a model's time in memory is over, or nearly: then it went by itself."""
+    return entry.expires_at is not None and entry.expires_at < datetime.now(UTC) + timedelta(seconds=LOOK_S)
 
 
 def _find(model: str, running: Sequence[Running]) -> Running | None:

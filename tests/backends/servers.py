@@ -248,8 +248,9 @@ class SmallBox(ScriptedServer):
     ``loads`` names each model as it is loaded.
     """
 
-    def __init__(self, memory_bytes: int, models: Mapping[str, int]) -> None:
+    def __init__(self, memory_bytes: int, models: Mapping[str, int], *, models_max: int = 3) -> None:
         super().__init__({})
+        self.models_max = models_max
         self.memory_bytes = memory_bytes
         self.models = models
         self.resident: dict[str, Resident] = {}
@@ -274,9 +275,13 @@ class SmallBox(ScriptedServer):
         wanted = Resident(self.models[model] * 11 // 10, num_ctx)
         if self.resident.pop(model, None) != wanted:
             self.loads.append(model)
-        while self.resident and wanted.bytes + sum(one.bytes for one in self.resident.values()) > self.memory_bytes:
+        while self.resident and not self._has_room(wanted):
             self.resident.pop(next(iter(self.resident)))
         self.resident[model] = wanted
+
+    def _has_room(self, wanted: Resident) -> bool:
+        taken = sum(one.bytes for one in self.resident.values())
+        return len(self.resident) < self.models_max and taken + wanted.bytes <= self.memory_bytes
 
     def _tell(self, model: str) -> dict[str, object]:
         one = self.resident[model]

@@ -425,7 +425,9 @@ async def test_readiness_shows_whether_the_model_is_in_memory(
 ) -> None:
     async with serving(ollama_routes(ps=ps)) as server:
         state = await connect_ollama(server.url, model=MODEL, plans=True).look()
-    expected = BackendState("ollama", "ollama", MODEL, hosted=False, plans=True, reachable=True, resident=resident)
+    expected = BackendState(
+        "ollama", "ollama", MODEL, hosted=False, plans=True, escalates=False, reachable=True, resident=resident
+    )
     assert state == expected
     assert server.asked("/api/chat") == []
 
@@ -469,6 +471,19 @@ async def test_two_models_that_fit_beside_each_other_are_both_kept(connect_ollam
             box.use(OTHER)
             await read(await backend.open(PROMPT, wait_for_load=True))
     assert box.loads == [OTHER, MODEL]
+
+
+async def test_box_that_keeps_one_model_only_is_found_out_by_one_load(connect_ollama: Connect) -> None:
+    box = SmallBox(16_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000}, models_max=1)
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL, memory_gb=16)
+        box.use(OTHER)
+        await backend.warm()
+        for _ in range(3):
+            box.use(OTHER)
+            with pytest.raises(MemoryTaken):
+                await backend.warm()
+    assert box.loads == [OTHER, MODEL, OTHER]
 
 
 async def test_what_the_model_took_before_tells_whether_it_fits(connect_ollama: Connect) -> None:
