@@ -1,11 +1,13 @@
 """How much later the first chunk of a voice comes through the router than by a call of the same server without it.
 
 Both ask the same server with the same messages in turn, in one run; the server answers at once, so that what is told is
-the way and not the model. Where the embedded model is installed it is asked as well.
+the way and not the model. Where the embedded model is installed it is asked as well, and so is the Ollama that
+``OLLAMA_HOST`` names.
 """
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -35,10 +37,7 @@ def main() -> None:
 async def measure(requests: int) -> AsyncGenerator[tuple[str, dict[str, list[float]]]]:
     """Give what was asked, and seconds to the first chunk without the router and through it."""
     async with serving("scripts.bench_voice") as address:
-        ollama = {"kind": "ollama", "url": address, "model": MODEL}
-        options = {"num_ctx": 4096, "temperature": 0, "num_predict": PROMPT.max_tokens}
-        body = {"model": MODEL, "think": False, "options": options, "keep_alive": "20m", "truncate": False}
-        yield "Ollama's API", await compare(ollama, f"{address}/api/chat", body, read_line, requests)
+        yield "Ollama's API", await compare_ollama(address, MODEL, requests)
         server = {"kind": "openai", "url": f"{address}/v1", "model": "m", "hosted": False}
         body = {"model": "m", "temperature": 0, "max_tokens": PROMPT.max_tokens}
         yield "OpenAI's API", await compare(server, f"{address}/v1/chat/completions", body, read_event, requests)
@@ -48,6 +47,21 @@ async def measure(requests: int) -> AsyncGenerator[tuple[str, dict[str, list[flo
         async with serving("app.backends.embedded", wanted) as address:
             server = {"kind": "openai", "url": f"{address}/v1", "model": "m", "hosted": False, "api_key_env": "KEY"}
             yield weights.stem, await compare(server, f"{address}/v1/chat/completions", body, read_event, requests)
+
+    if "OLLAMA_HOST" in os.environ:
+        settings = read_settings(os.environ)
+        async with aclosing(build_router(settings)) as router:
+            await router.backends[0].warm()
+            model = router.backends[0].model or ""
+        yield f"Ollama, {model}", await compare_ollama(settings.ollama_host, model, requests)
+
+
+async def compare_ollama(address: str, model: str, requests: int) -> dict[str, list[float]]:
+    """Ask an Ollama in turn, by the body that a question has."""
+    options = {"num_ctx": 4096, "temperature": 0, "num_predict": PROMPT.max_tokens}
+    body = {"model": model, "think": False, "options": options, "keep_alive": "20m", "truncate": False}
+    entry = {"kind": "ollama", "url": address, "model": model}
+    return await compare(entry, f"{address}/api/chat", body, read_line, requests)
 
 
 async def compare(
