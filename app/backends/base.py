@@ -103,6 +103,7 @@ class BackendState:
     model: str | None
     hosted: bool
     plans: bool
+    escalates: bool
     reachable: bool | None = None
     resident: bool | None = None
     note: str | None = None
@@ -471,6 +472,7 @@ class Backend(ABC):
             model=self.model,
             hosted=self.hosted,
             plans=self.plans,
+            escalates=self.escalates,
             reachable=reachable,
             resident=resident,
             note=note,
