@@ -7,7 +7,6 @@ runner that dies say so.
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,17 +29,16 @@ from app.backends.base import (
     choose_trust,
     read_retry_after,
 )
+from app.backends.residency import UNTOLD, InMemory, Residency
 from app.errors import BackendUnavailable
 from app.settings import OLLAMA_URL, BackendSettings
 
-Running = ollama.ProcessResponse.Model
 PREFERRED_MODELS = ("nemotron-3-nano", "nemotron-3-nano:30b", "nemotron-3-nano:4b")
 # The 30b weights take 24 GB and want a machine sold as 32 GB, of which its kernel shows a little less.
 LARGE_MEMORY_BYTES = 30_000_000_000
 # What /api/ps, /api/tags and /api/show may take: each answers in a millisecond, also while the model speaks.
 LOOK_S = 2.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-UNTOLD = 0  # the context of a model in memory, where an older Ollama does not tell it
 # Of a box's memory, the part that models may have where the box is this machine: the rest is the system's, the permit
 # store's and this service's.
 MODELS_SHARE = 0.75
@@ -92,12 +90,7 @@ class OllamaBackend(Backend):
         super().__init__(name, settings)
         self._chosen: str | None = None
         self._remote = False
-        self._settled_ctx = UNTOLD
-        self._sent_ctx = settings.num_ctx
-        self._loaded_bytes: int | None = None
-        self._cold_loads = 0
-        self._is_doubted = False
-        self._pushes_others_out = False
+        self._residency = Residency(settings.num_ctx)
         self._weights: dict[str | None, str | None] = {}
         self._client = _make_client(settings, key)
 
@@ -112,7 +105,7 @@ class OllamaBackend(Backend):
     async def get_ready(self, *, wait_for_load: bool) -> float:
         model = await self._find_model()
         running = await self._list_running(model)
-        if self._is_resident(model, running) and not self._is_doubted:
+        if self._residency.is_there(running) and not self._residency.is_doubted:
             self._remote = False
             return self.settings.deadlines.first_token_s
         with self._own_errors():
@@ -133,7 +126,7 @@ class OllamaBackend(Backend):
             parts = await self._chat(messages, max_tokens=prompt.max_tokens, schema=prompt.schema)
             async with aclosing(cast(AsyncGenerator[ollama.ChatResponse], parts)) as replies:
                 async for reply in replies:
-                    self._is_doubted = False
+                    self._residency.is_doubted = False
                     yield _read_piece(reply)
 
     async def warm(self) -> None:
@@ -143,21 +136,18 @@ class OllamaBackend(Backend):
         """
         model = await self._find_model()
         running = await self._list_running(model)
-        is_cold = not self._is_resident(model, running)
+        is_cold = not self._residency.is_there(running)
         if is_cold:
             await self._spare_others(model, running)
-        self._cold_loads += is_cold
-        try:
+        with self._residency.loading(is_cold=is_cold):
             await self._load_model(model)
-        finally:
-            self._cold_loads -= is_cold
-        self._settle(model, before=running, after=await self._list_running(model))
+        self._residency.settle(before=running, after=await self._list_running(model))
 
     async def look(self) -> BackendState:
         try:
             model = await self._find_model()
             running = await self._list_running(model)
-            resident = self._is_resident(model, running)
+            resident = self._residency.is_there(running)
             if not resident:
                 await self._spare_others(model, running)
             return self.tell_state(reachable=True, resident=resident)
@@ -173,7 +163,7 @@ class OllamaBackend(Backend):
         the runner lives such a load is over at once.
         """
         if error.status is None or error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            self._is_doubted = True
+            self._residency.is_doubted = True
             self._load_again_at = 0.0
 
     async def aclose(self) -> None:
@@ -200,7 +190,7 @@ class OllamaBackend(Backend):
             stream=True,
             think=False,
             format=dict(schema) if schema is not None else None,
-            options={"num_ctx": self._sent_ctx, "temperature": 0, "num_predict": max_tokens},
+            options={"num_ctx": self._residency.sent_ctx, "temperature": 0, "num_predict": max_tokens},
             keep_alive=_read_keep_alive(self.settings.keep_alive),
         )
 
@@ -217,22 +207,19 @@ class OllamaBackend(Backend):
             raise ModelMissing(f"{self.name} has no Nemotron 3 Nano; `{command}` gets it one")
         return self._chosen
 
-    async def _list_running(self, model: str) -> Sequence[Running]:
+    async def _list_running(self, model: str) -> Sequence[InMemory]:
         """List the models in memory, everybody's; one that has our weights is ours, whatever it is called.
 
         Ollama has weights in memory once, for all models made from them, and lists the one that was asked first.
         """
         with self._own_errors():
             running = (await self._client.ps()).models
-            if not running or _find(model, running) is not None:
-                return running
-            ours = _read_weights(await self._client.show(model))
-            return [
-                entry.model_copy(update={"model": model}) if ours and await self._find_weights(entry) == ours else entry
-                for entry in running
-            ]
+            ours = {entry.model for entry in running if _tagged(entry.model) == _tagged(model)}
+            if running and not ours and (weights := _read_weights(await self._client.show(model))):
+                ours = {entry.model for entry in running if await self._find_weights(entry) == weights}
+        return [_read_in_memory(entry, is_ours=entry.model in ours) for entry in running]
 
-    async def _find_weights(self, entry: Running) -> str | None:
+    async def _find_weights(self, entry: ollama.ProcessResponse.Model) -> str | None:
         """Find which weights a model in memory has, None where that is not told."""
         known_as = entry.digest or entry.model
         if known_as not in self._weights:
@@ -242,44 +229,15 @@ class OllamaBackend(Backend):
                 return None
         return self._weights[known_as]
 
-    def _is_resident(self, model: str, running: Sequence[Running]) -> bool:
-        """Whether the model is in memory with our context, or a larger one, which is then taken as it is.
-
-        With another context than asked for Ollama would load the model anew, under the feet of who else uses it. It
-        lists a model as soon as its load has begun: while a load of ours lasts, there is none in memory.
-        """
-        self._sent_ctx = self.num_ctx
-        resident = _find(model, running)
-        if resident is None or self._cold_loads:
-            return False
-        self._loaded_bytes = resident.size or self._loaded_bytes
-        context = resident.context_length or UNTOLD
-        if context > self.num_ctx:
-            self._sent_ctx = context
-        return context > self.num_ctx or context in {self.num_ctx, self._settled_ctx, UNTOLD}
-
-    def _settle(self, model: str, *, before: Sequence[Running], after: Sequence[Running]) -> None:
-        """Remember what a load of ours did to the context, which Ollama lowers to what the model was made for.
-
-        And whether others were pushed out though memory would hold both (``OLLAMA_MAX_LOADED_MODELS``, which no call
-        tells): then they never are again.
-        """
-        resident = _find(model, after)
-        self._is_doubted = False
-        self._settled_ctx = (resident.context_length if resident else None) or UNTOLD
-        gone = {entry.model for entry in before if not _has_expired(entry)} - {entry.model for entry in after}
-        self._pushes_others_out = self._pushes_others_out or bool(gone - {model})
-
-    async def _spare_others(self, model: str, running: Sequence[Running]) -> None:
+    async def _spare_others(self, model: str, running: Sequence[InMemory]) -> None:
         """Raise :class:`MemoryTaken` where the memory holds others' models and has no room for ours beside them.
 
-        Ollama itself would push them out. Where the box's memory is not known, none is taken from others.
+        Ollama itself would push them out.
         """
-        others = [entry.size or 0 for entry in running if _tagged(entry.model) != _tagged(model)]
-        if not others:
+        if all(entry.is_ours for entry in running):
             return
-        memory = None if self._pushes_others_out else self._memory_bytes
-        if memory is None or sum(others) + await self._estimate_bytes(model) > memory:
+        size_bytes = self._residency.size_bytes or await self._estimate_bytes(model)
+        if not self._residency.has_room(running, size_bytes=size_bytes, memory_bytes=self._memory_bytes):
             raise MemoryTaken(f"{self.name} has other models in memory and no room for {model} beside them")
 
     @property
@@ -291,9 +249,7 @@ class OllamaBackend(Backend):
         return read_memory_bytes() * MODELS_SHARE if host in LOOPBACK else None
 
     async def _estimate_bytes(self, model: str) -> float:
-        """Give what the model took when it was last seen in memory, or else its weights and something beside them."""
-        if self._loaded_bytes is not None:
-            return self._loaded_bytes
+        """Estimate what a model that was never seen in memory takes there: its weights, and something beside them."""
         with self._own_errors():
             installed = (await self._client.list()).models
         return max((e.size or 0 for e in installed if _tagged(e.model) == _tagged(model)), default=0) * LOADED_FACTOR
@@ -407,20 +363,15 @@ def _read_keep_alive(value: str) -> float | str:
         return value
 
 
-def _has_expired(entry: Running) -> bool:
-    """Whether a model's time in memory is over, or nearly: then it went by itself."""
-    return entry.expires_at is not None and entry.expires_at < datetime.now(UTC) + timedelta(seconds=LOOK_S)
-
-
-def _find(model: str, running: Sequence[Running]) -> Running | None:
-    """Give what is told of a model in memory, None where it is not there."""
-    return next((entry for entry in running if _tagged(entry.model) == _tagged(model)), None)
-
-
 def _read_weights(shown: ollama.ShowResponse) -> str | None:
     """Give the lines of a model's recipe that name its files, None where it tells none."""
     lines = (shown.modelfile or "").splitlines()
     return "\n".join(line for line in lines if line.startswith(("FROM ", "ADAPTER "))) or None
+
+
+def _read_in_memory(entry: ollama.ProcessResponse.Model, *, is_ours: bool) -> InMemory:
+    context_length = entry.context_length or UNTOLD
+    return InMemory(entry.model or "", is_ours, entry.size or 0, context_length, entry.expires_at)
 
 
 def _tagged(model: str | None) -> str:
