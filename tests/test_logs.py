@@ -1,10 +1,13 @@
-"""Whatever a library would write, the log holds its class and place alone."""
+"""Whatever a library would write, the log holds its class and place alone, and no trace is made."""
 
 import subprocess
 import sys
 
 import pytest
+from fastapi import FastAPI
 
+from app.main import create_app
+from app.settings import Settings
 from tests.conftest import ROOT
 
 CANARY = "canary-7f3a"
@@ -86,3 +89,11 @@ def test_same_words_are_written_where_nothing_is_set_up() -> None:
     code = BEFORE.replace('set_up_logs("DEBUG")', "") + "talkative.debug(canary); fail()"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stderr.count(CANARY) == 2
+
+
+async def test_framework_makes_no_span_of_a_request(settings: Settings) -> None:
+    """The framework's spans hold the query string, and an SDK in the process is enough to send them away."""
+    framework = FastAPI()
+    assert framework._telemetry["tracing"], "what is switched off here would else be on"
+    told = create_app(settings)._telemetry
+    assert not any(told[name] for name in ("tracing", "metrics", "logs", "operation_spans", "auto_configure"))
