@@ -3,11 +3,7 @@
 The server is the test's own, made and removed here; the rows are made up.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Generator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,10 +12,8 @@ from app.cities.city import City, find_city
 from app.ingest.order import Order
 from app.ingest.report import IngestReport, Tick
 from app.ingest.run import ingest
-from scripts.newcomer.cluster import Cluster, find_postmaster, make_cluster, start_cluster
-from scripts.newcomer.postgres import Server, find_server, name_own_account, name_server_account
-from tests.conftest import migrate
 from tests.ingest.scripted import ScriptedSource
+from tests.system.own_server import OwnServer, run_own_server
 
 pytestmark = pytest.mark.system
 
@@ -29,53 +23,11 @@ ROWS = [
 ]
 
 
-class OwnServer:
-    """A server of the test's own."""
-
-    def __init__(self, cluster: Cluster, server: Server) -> None:
-        self.cluster = cluster
-        self.server = server
-        self.url = cluster.url("postgres")
-
-    def stop(self, how: str) -> None:
-        """Stop it: ``fast`` is a restart for maintenance, ``immediate`` a crash."""
-        stop = (self.server.programs / "pg_ctl", "stop", "-D", self.cluster.data, "-m", how, "-w", "-s")
-        self.cluster.account.run(stop)
-        assert find_postmaster(self.cluster) is None
-
-    def start(self) -> None:
-        """Start it again; a crash is recovered from."""
-        start_cluster(self.cluster, self.server)
-
-    def count(self, what: str) -> int:
-        """Count rows."""
-        with psycopg.connect(self.url) as connection:
-            row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()
-        assert row is not None
-        return int(row[0])
-
-
 @pytest.fixture(scope="module")
 def own_server() -> Generator[OwnServer]:
-    """A migrated server in a folder that its own user may enter."""
-    account = name_own_account() if os.geteuid() else name_server_account()
-    server = find_server(account)
-    if server is None:
-        pytest.skip("there is no PostgreSQL with PostGIS to start a second time")
-    home = Path(tempfile.mkdtemp(prefix="undervolt-restart-"))
-    home.chmod(0o755)
-    cluster = Cluster(home, home / "sockets", account)
-    (home / "pg_hba.conf").write_text("local all all peer map=undervolt\n")
-    (home / "pg_ident.conf").write_text(f'undervolt "{name_own_account().name}" undervolt\n')
-    own = OwnServer(cluster, server)
-    try:
-        make_cluster(cluster, server)
-        start_cluster(cluster, server)
-        migrate(own.url, "head")
+    """A migrated server to stop and to start."""
+    with run_own_server() as own:
         yield own
-    finally:
-        own.stop("immediate")
-        shutil.rmtree(home)
 
 
 @pytest.fixture
