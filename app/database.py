@@ -3,12 +3,14 @@
 Every connection of the API is read-only and sees one snapshot for as long as its transaction lasts.
 """
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -16,10 +18,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from app.errors import DatabaseUnavailable, MisconfiguredError, TooSlow
 from app.settings import Settings
 
+log = logging.getLogger(__name__)
+
 PRIVATE_URL_FILE = Path(".undervolt/database_url")
 POOL_WAIT_S = 5
 CONNECT_S = 3
 QUERY_CANCELED = "57014"
+
+# Values of a statement are what callers ask about. A superuser may say that none is logged; for another role its server
+# must. Raw SQL: a connection that was just made has no session yet.
+SILENCE = """
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('log_parameter_max_length', '0'), ('auto_explain.log_min_duration', '-1')) AS silent (name, value)
+    WHERE current_setting('is_superuser')::boolean
+"""
+TELLS_VALUES = """
+    SELECT current_setting('log_parameter_max_length') <> '0' AND (
+        current_setting('log_statement') = 'all'
+        OR current_setting('log_min_duration_statement') <> '-1'
+        OR current_setting('log_min_duration_sample') <> '-1'
+        OR current_setting('log_transaction_sample_rate') <> '0'
+      )
+      OR coalesce(current_setting('auto_explain.log_min_duration', true), '-1') <> '-1'
+"""
 
 
 def find_database_url(settings: Settings) -> str:
@@ -54,8 +75,9 @@ def make_engine(settings: Settings) -> AsyncEngine:
         "jit": "off",
         "max_parallel_workers_per_gather": "0",
         "TimeZone": "UTC",
+        "log_parameter_max_length_on_error": "0",
     }
-    return create_async_engine(
+    engine = create_async_engine(
         name_driver(url),
         pool_size=settings.database_pool_size,
         max_overflow=0,
@@ -68,6 +90,33 @@ def make_engine(settings: Settings) -> AsyncEngine:
             "application_name": "undervolt",
         },
     )
+    event.listen(engine.sync_engine, "connect", keep_values_unlogged)
+    event.listen(engine.sync_engine, "connect", warn_of_log, once=True)
+    return engine
+
+
+def keep_values_unlogged(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's, in SQLAlchemy's dress
+    """Tell the server to leave values out of its log, where it lets this role say so."""
+    run_once(connection, SILENCE)
+
+
+def warn_of_log(connection: Any, _record: object) -> None:  # noqa: ANN401
+    """Say once that the server's log would hold what callers ask about."""
+    if run_once(connection, TELLS_VALUES) == [(True,)]:
+        log.warning(
+            "the database's log holds what callers ask about; a superuser ends that with"
+            " ALTER ROLE ... SET log_parameter_max_length = 0, and SET auto_explain.log_min_duration = -1"
+        )
+
+
+def run_once(connection: Any, statement: str) -> list[tuple[Any, ...]]:  # noqa: ANN401
+    """Run one statement on a new connection, for good, and give its rows."""
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    cursor.close()
+    connection.commit()
+    return rows
 
 
 @asynccontextmanager

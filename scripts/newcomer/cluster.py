@@ -238,6 +238,10 @@ def choose_options(cluster: Cluster) -> dict[str, str]:
         "max_parallel_workers_per_gather": "0",  # it hurts short statements on a small box
         "log_min_error_statement": "panic",  # a statement holds what a caller asked for
         "log_error_verbosity": "terse",
+        # Also where a slow-query log is switched on: statements without their values, and no plans, which name them.
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+        "auto_explain.log_min_duration": "-1",
     }
 
 
