@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from scripts.newcomer.environment import PYTHON
@@ -100,9 +101,7 @@ def serve(addresses: Addresses, lock: IO[str], environment: dict[str, str], when
     ``when_live`` may start a process beside it, which ends with the service.
     Raises :class:`Refusal` where it ends by itself.
     """
-    options = ("--no-access-log", "--timeout-graceful-shutdown", "5")
-    where = ("--host", addresses.host, "--port", str(addresses.port))
-    command = (PYTHON, "-m", "uvicorn", "--factory", APPLICATION, *where, *options)
+    command = compose_command(addresses.host, addresses.port)
     beside: subprocess.Popen[bytes] | None = None
     with subprocess.Popen(command, env=environment, pass_fds=(lock.fileno(),)) as service:
         try:
@@ -123,6 +122,12 @@ def serve(addresses: Addresses, lock: IO[str], environment: dict[str, str], when
     if status not in {0, -signal.SIGTERM, -signal.SIGINT}:
         raise Refusal(f"the service ended by itself, with status {status}")
     say("the service has ended; `make stop` ends its database too")
+
+
+def compose_command(host: str, port: int, python: Path = PYTHON) -> tuple[str | Path, ...]:
+    """Give the command that is the service."""
+    options = ("--no-access-log", "--timeout-graceful-shutdown", "5")
+    return (python, "-m", "uvicorn", "--factory", APPLICATION, "--host", host, "--port", str(port), *options)
 
 
 def wait_until_live(addresses: Addresses, service: subprocess.Popen[bytes]) -> None:
