@@ -32,6 +32,11 @@ class Folders:
         """Make them, and give the environment that leads a process there."""
         for name in ("home", "tmp", "work"):
             (self.home / name).mkdir()
+        return self.environment
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that leads a process there and watches it."""
         paths = {"HOME": "home", "TMPDIR": "tmp", "XDG_CACHE_HOME": "home/cache"}
         environment = {name: str(self.home / path) for name, path in paths.items()}
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}

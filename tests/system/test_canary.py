@@ -6,10 +6,17 @@ for in all that the service, its database and their libraries wrote, and in all 
 
 import asyncio
 import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +24,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from app.backends.embedded import find_weights
 from tests.backends.faults import OLLAMA_FAULTS, OPENAI_FAULTS
 from tests.backends.servers import (
     DONE,
@@ -414,6 +422,20 @@ def test_no_span_is_made_and_no_collector_is_sent_anything(evidence: Evidence) -
     assert evidence.collector.connections == 0
 
 
+def test_watch_would_see_the_spans_that_the_framework_makes_by_itself(tmp_path: Path) -> None:
+    canary, folders = Canary(), Folders(tmp_path)
+    code = f"""
+import asyncio, fastapi, httpx
+async def look():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(fastapi.FastAPI()), base_url="http://test") as client:
+        await client.get("/near?lat={canary.lat}")
+asyncio.run(look())
+"""
+    environment = folders.make() | EVERY_LOG_OF_PYTHON
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, cwd=tmp_path)
+    assert canary.find_in_text(folders.watched_of("span")) == {"lat"}
+
+
 def test_no_file_is_written(evidence: Evidence) -> None:
     assert evidence.folders.watched_of("open") == [["/dev/null"]]
     # The ollama package makes a client of its own as it is imported, and with it this file, empty but for its title.
@@ -465,6 +487,128 @@ def test_service_connects_to_nothing_but_its_backends(evidence: Evidence) -> Non
         ("127.0.0.1", port) for port in listed
     }
     assert evidence.folders.watched_of("socket.getaddrinfo", "socket.gethostbyname", "socket.sendto") == []
+
+
+# --- in settings of their own ----------------------------------------------------------------------------------------
+
+
+async def test_with_local_only_as_a_setting_no_hosted_backend_gets_a_connection(
+    own_server: OwnServer, tmp_path: Path
+) -> None:
+    canary = Canary()
+    async with AsyncExitStack() as stack:
+        boxes, entries = await start_boxes(stack)
+        settings = {
+            "UNDERVOLT_DATABASE_URL": own_server.url,
+            "UNDERVOLT_BACKENDS": json.dumps(entries),
+            "UNDERVOLT_LOCAL_ONLY": "true",
+        }
+        service = await stack.enter_async_context(run_service(tmp_path, settings))
+        first = await service.ask(canary.question)
+        second = await service.ask(canary.question, local_only=False)
+        ready = (await service.client.get("/health/ready")).json()
+        assert count_hosted(boxes) == 0
+    assert len(first["done"]["seen_by"]) == len(OLLAMA_FAULTS) + 1
+    assert not any(seen["hosted"] for seen in first["done"]["seen_by"] + second["done"]["seen_by"])
+    assert second["done"]["model"] == MODEL
+    assert (ready["backends"]["hosted_on"], ready["backends"]["local_only"]) == (False, True)
+
+
+async def test_keys_of_encrypted_connections_are_not_written(own_server: OwnServer, tmp_path: Path) -> None:
+    """``SSLKEYLOGFILE`` has Python's ssl write them, and with them a recording of the traffic can be read."""
+    certificate, context = make_certificate(tmp_path)
+    canary, hosted, box = Canary(), ScriptedServer(openai_routes(SAID_BY_HOSTED)), ScriptedServer(SPEAKING)
+    async with AsyncExitStack() as stack:
+        for server in (hosted, box):
+            listener = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=context)
+            server.port = listener.sockets[0].getsockname()[1]
+            stack.push_async_callback(server.stop)
+            stack.callback(listener.close)
+        entries = [
+            {"kind": "ollama", "url": f"https://127.0.0.1:{box.port}", "model": MODEL},
+            {"kind": "openai", "url": f"https://127.0.0.1:{hosted.port}/v1", "model": MODEL},
+        ]
+        settings = {
+            "UNDERVOLT_DATABASE_URL": own_server.url,
+            "UNDERVOLT_BACKENDS": json.dumps(entries),
+            "SSL_CERT_FILE": str(certificate),
+            "SSLKEYLOGFILE": "keys-of-connections",
+        }
+        (home := tmp_path / "service").mkdir()
+        async with run_service(home, settings) as service:
+            reply = await service.ask(canary.question)
+        assert reply["done"]["backend"] == "hosted"
+        assert find_in_bodies(canary, hosted) == {"word"}
+        assert [line for path in service.folders.left_behind for line in read_secrets(path)] == []
+        reading = (
+            f"import httpx, ssl; httpx.get('https://127.0.0.1:{hosted.port}', verify=ssl.create_default_context())"
+        )
+        environment = service.folders.environment | settings
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", reading, env=environment, cwd=tmp_path)
+        assert await process.wait() == 0
+        assert read_secrets(tmp_path / "keys-of-connections"), "another program's connection to it is written down"
+
+
+def make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate for this machine alone, and what a server with it needs."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1")
+    made = ("-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate)
+    subprocess.run(["openssl", "req", "-x509", *made, *subject], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+def read_secrets(path: Path) -> list[str]:
+    """Read the secrets in a file of keys, which begins with a comment."""
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.skipif(find_weights(None) is None, reason="the embedded model is not installed: make test-system does it")
+async def test_embedded_model_leaves_nothing_and_tells_nobody(own_server: OwnServer, tmp_path: Path) -> None:
+    canary = Canary()
+    deadlines = {"first_token_s": 60, "load_s": 60, "gap_s": 30, "total_s": 90}
+    settings = {
+        **{name: value for name, value in EVERY_LOG_OF_PYTHON.items() if name != "SSLKEYLOGFILE"},
+        "UNDERVOLT_DATABASE_URL": own_server.url,
+        "UNDERVOLT_BACKENDS": json.dumps([{"kind": "embedded", "deadlines": deadlines}]),
+        "UNDERVOLT_ANSWER_TIMEOUT_S": "120",
+    }
+    with capture_loopback() as capture:
+        async with run_service(tmp_path, settings) as service:
+            reply = await service.ask(canary.question, lat=canary.lat, lng=canary.lng, radius_m=canary.radius_m)
+            family = list_family(service.pid)
+            held = {path for pid in family for path in list_files_held(pid)}
+    assert len(family) == 2, "the service and the model's process"
+    assert [seen["backend"] for seen in reply["done"]["seen_by"]] == ["embedded"]
+    assert not canary.find_in_text(service.folders.said)
+    assert service.folders.left_behind == []
+    assert {path.name for path in held} == {"stdout", "stderr", "watched"}
+    [(host, port)] = {tuple(address) for [address] in service.folders.watched_of("socket.connect")}
+    assert host == "127.0.0.1"
+    found = {ports for ports, data in capture.streams.items() if canary.find_in(bytes(data))}
+    assert any(receiver == port for _, receiver in found), "the capture sees what is sent"
+    assert [ports for ports in found if service.port not in ports and port not in ports] == []
+
+
+def list_family(pid: int) -> list[int]:
+    """List a process and those that it started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in list_family(int(child)))]
+
+
+def list_files_held(pid: int) -> set[Path]:
+    """List the files that a process holds open for writing."""
+    held = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        flags = int(re.search(r"flags:\s*(\d+)", Path(f"/proc/{pid}/fdinfo/{entry.name}").read_text())[1], 8)  # type: ignore[index]
+        path = entry.readlink()
+        if flags & (os.O_WRONLY | os.O_RDWR) and path.is_file():
+            held.add(path)
+    return held
 
 
 def find_in_bodies(canary: Canary, server: ScriptedServer) -> set[str]:
