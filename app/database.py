@@ -76,6 +76,7 @@ def make_engine(settings: Settings) -> AsyncEngine:
         "max_parallel_workers_per_gather": "0",
         "TimeZone": "UTC",
         "log_parameter_max_length_on_error": "0",
+        "debug_print_plan": "off",
     }
     engine = create_async_engine(
         name_driver(url),

@@ -20,6 +20,7 @@ SLOW_QUERY_LOG = """
 shared_preload_libraries = 'auto_explain'
 log_min_duration_statement = 0
 auto_explain.log_min_duration = 0
+debug_print_plan = on
 """
 SHIPPED_FOR_SILENCE = ("log_", "auto_explain.")
 WARNING = "the database's log holds what callers ask about"

@@ -25,6 +25,10 @@ FORMS = {
     "in hexadecimal": (CANARY.question.encode().hex().upper().encode(), {"word"}),
     "in UTF-16": (CANARY.question.encode("utf-16-le"), {"word"}),
     "as a point of PostGIS": (struct.pack("<dd", CANARY.lng, CANARY.lat).hex().upper().encode(), {"lat", "lng"}),
+    "as a constant in a plan": (
+        " ".join(map(str, struct.unpack("8b", struct.pack("<d", CANARY.lat)))).encode(),
+        {"lat"},
+    ),
     "as a number of the protocol": (struct.pack(">d", CANARY.radius_m), {"radius_m"}),
 }
 

@@ -77,13 +77,13 @@ def _spell(word: str) -> Iterator[bytes]:
 
 
 def _write(size: float, number: float) -> Iterator[bytes]:
-    """Give a number as its first digits, escaped, and as the eight bytes that a computer and PostGIS have for it."""
+    """Give a number as its first digits, escaped, and its eight bytes as PostGIS has them, in three spellings."""
     digits = repr(size)[: DIGITS + 1]
     yield digits.encode()
     yield quote(digits.replace(".", ","), safe="").lower().encode()
     for order in "<>":
         raw = struct.pack(f"{order}d", number)
-        yield from (raw.lower(), raw.hex().encode())
+        yield from (raw.lower(), raw.hex().encode(), " ".join(map(str, struct.unpack("8b", raw))).encode())
     yield base64.b64encode(digits.encode())[:8].lower()
 
 
