@@ -65,6 +65,8 @@ log_error_verbosity = verbose
 auto_explain.log_min_duration = 0
 auto_explain.log_analyze = on
 auto_explain.log_verbose = on
+debug_print_parse = on
+debug_print_plan = on
 """
 EVERY_LOG_OF_PYTHON = {
     "UNDERVOLT_LOG_LEVEL": "DEBUG",
@@ -96,6 +98,7 @@ class Evidence:
     folders: Folders
     port: int
     statuses: dict[str, int] = field(default_factory=dict)
+    visited: set[str] = field(default_factory=set)
     hosted_of_local_only: int = -1
     seen_by: set[str] = field(default_factory=set)
     shown: dict[str, str] = field(default_factory=dict)
@@ -178,7 +181,7 @@ async def start_boxes(stack: AsyncExitStack) -> tuple[dict[str, ScriptedServer],
         where = (
             {"kind": "ollama", "url": server.url} if kind == "ollama" else {"kind": "openai", "url": f"{server.url}/v1"}
         )
-        entries.append({**where, "model": MODEL, "deadlines": QUICK})
+        entries.append({**where, "model": MODEL, "plans": True, "deadlines": QUICK})
     # Nothing listens there; it is named because a client for TLS reads more of the environment.
     entries += [{"kind": kind, "url": "https://127.0.0.1:9", "model": MODEL} for kind in ("ollama", "openai")]
     return servers, entries
@@ -214,9 +217,10 @@ class Ways:
         self.look_at_the_database()
 
     async def send(self, name: str, method: str, path: str, **how: Any) -> httpx.Response:
-        """Send one request and keep its status."""
+        """Send one request and keep where it went and its status."""
         reply = await self.client.request(method, path, **how)
         self.evidence.statuses[name] = reply.status_code
+        self.evidence.visited.add(f"{method} {reply.request.url.path}")
         return reply
 
     async def ask(self, name: str, question: str, **more: Any) -> None:
@@ -239,6 +243,7 @@ class Ways:
         await self.ask("address", f"How many solar permits within 2 km of {self.canary.address}?")
         point = f"{self.canary.lat}, {self.canary.lng}"
         await self.ask("point", f"How many solar permits within {self.canary.radius_m} m of {point}?")
+        await self.ask("planning", f"How many {self.canary.word} permits were issued in 2015?")
         await self.ask("nearest", f"The three solar permits nearest to {point} by {self.canary.word}")
         plan = {"kind": "count", "where": {"category": ["solar"], "area": self.here}}
         await self.send("facts", "POST", "/facts", json={"plan": plan})
@@ -364,7 +369,7 @@ class Ways:
     async def look_at_the_service(self) -> None:
         """Read what the service tells of itself."""
         for path in ("/metrics", "/health/ready", "/health/live", "/openapi.json"):
-            self.evidence.shown[path] = (await self.client.get(path)).text
+            self.evidence.shown[path] = (await self.send(path, "GET", path)).text
 
     def look_at_the_database(self) -> None:
         """Read every table and every view of statistics."""
@@ -391,7 +396,15 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     assert by_status[503] == {f"{what}, {how}" for what in ("near", "ask") for how in stopped}
     assert by_status[404] == {"near by city", "list by city", "permit", "city", "path", "file", "city of a body"}
     assert len(by_status[422]) == 17
-    assert len(by_status[200]) == 28
+    assert len(by_status[200]) == 33
+
+
+def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:
+    described = json.loads(evidence.shown["/openapi.json"])["paths"]
+    routes = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    patterns = {route: re.compile(re.sub(r"\\{[^}]*\\}", ".+", re.escape(route))) for route in routes}
+    assert len(routes) >= 8
+    assert {route for route in routes if not any(map(patterns[route].fullmatch, evidence.visited))} == set()
 
 
 def test_every_backend_was_given_the_question_and_no_other_is_named(evidence: Evidence) -> None:
@@ -581,8 +594,10 @@ async def test_embedded_model_leaves_nothing_and_tells_nobody(own_server: OwnSer
         async with run_service(tmp_path, settings) as service:
             reply = await service.ask(canary.question, lat=canary.lat, lng=canary.lng, radius_m=canary.radius_m)
             family = list_family(service.pid)
+            limits = [read_limits(pid) for pid in family]
             held = {path for pid in family for path in list_files_held(pid)}
     assert len(family) == 2, "the service and the model's process"
+    assert all(re.search(r"^Max core file size +0 ", text, re.MULTILINE) for text in limits)
     assert [seen["backend"] for seen in reply["done"]["seen_by"]] == ["embedded"]
     assert not canary.find_in_text(service.folders.said)
     assert service.folders.left_behind == []
@@ -598,6 +613,11 @@ def list_family(pid: int) -> list[int]:
     """List a process and those that it started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(one for child in children for one in list_family(int(child)))]
+
+
+def read_limits(pid: int) -> str:
+    """Read what a process may use at most."""
+    return Path(f"/proc/{pid}/limits").read_text()
 
 
 def list_files_held(pid: int) -> set[Path]:
