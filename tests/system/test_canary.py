@@ -87,6 +87,8 @@ EVERY_LOG_OF_PYTHON = {
 """What an operator may export, or another program's set-up may leave behind."""
 SAID = "There are 5 solar permits issued in 2015."
 LEAVE_S = 20
+OUTSIDE = "hosted.example"
+"""A name that nobody has (RFC 2606): clients read more of the environment for what is not of the house."""
 SPOKEN = completion(delta(SAID), delta(finish_reason="stop"), DONE)
 
 
@@ -588,12 +590,13 @@ async def test_keys_of_encrypted_connections_are_not_written(own_server: OwnServ
             stack.callback(listener.close)
         entries = [
             {"kind": "ollama", "url": f"https://127.0.0.1:{box.port}", "model": MODEL},
-            {"kind": "openai", "url": f"https://127.0.0.1:{hosted.port}/v1", "model": MODEL},
+            {"kind": "openai", "url": f"https://{OUTSIDE}:{hosted.port}/v1", "model": MODEL},
         ]
         settings = {
             "UNDERVOLT_DATABASE_URL": own_server.url,
             "UNDERVOLT_BACKENDS": json.dumps(entries),
             "SSL_CERT_FILE": str(certificate),
+            "WATCH_NAME": OUTSIDE,
             "SSLKEYLOGFILE": "keys-of-connections",
         }
         (home := tmp_path / "service").mkdir()
@@ -603,7 +606,7 @@ async def test_keys_of_encrypted_connections_are_not_written(own_server: OwnServ
         assert find_in_bodies(canary, hosted) == {"word"}
         assert [line for path in service.folders.left_behind for line in read_secrets(path)] == []
         reading = (
-            f"import httpx, ssl; httpx.get('https://127.0.0.1:{hosted.port}', verify=ssl.create_default_context())"
+            f"import httpx, ssl; httpx.get('https://{OUTSIDE}:{hosted.port}', verify=ssl.create_default_context())"
         )
         environment = service.folders.environment | settings
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", reading, env=environment, cwd=tmp_path)
@@ -612,11 +615,11 @@ async def test_keys_of_encrypted_connections_are_not_written(own_server: OwnServ
 
 
 def make_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate for this machine alone, and what a server with it needs."""
+    """Make a certificate for a name outside, and what a server with it needs."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1")
+    subject = ("-subj", f"/CN={OUTSIDE}", "-addext", f"subjectAltName=DNS:{OUTSIDE}", "-days", "1")
     made = ("-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate)
     subprocess.run(["openssl", "req", "-x509", *made, *subject], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

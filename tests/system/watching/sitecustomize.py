@@ -2,7 +2,7 @@
 
 Every connection, look-up of a name, program started and file opened for writing becomes a line of JSON in the file that
 ``WATCH_FILE`` names. With ``WATCH_TRACES`` a tracer of OpenTelemetry is there, as an operator's SDK would set one up,
-which notes the attributes of every span.
+which notes the attributes of every span. ``WATCH_NAME`` is a name that this machine has for the process alone.
 """
 
 import json
@@ -63,7 +63,21 @@ def trace(note: Callable[..., None]) -> None:
     api.set_tracer_provider(NotingProvider())
 
 
+def answer_to(name: str) -> None:
+    """Have a name that is not of the house lead to loopback."""
+    import socket
+
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *arguments: Any, **named: Any) -> Any:
+        return look_up("127.0.0.1" if host in {name, name.encode()} else host, *arguments, **named)
+
+    socket.getaddrinfo = getaddrinfo
+
+
 if "WATCH_FILE" in os.environ:
     noted = watch(os.environ["WATCH_FILE"])
     if "WATCH_TRACES" in os.environ:
         trace(noted)
+    if "WATCH_NAME" in os.environ:
+        answer_to(os.environ["WATCH_NAME"])
