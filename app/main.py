@@ -16,7 +16,8 @@ from app.permits.register import RegisterCache
 from app.problems import install_problems
 from app.routes import ask, operations, pages, permits
 from app.settings import Settings, read_settings
-from app.telemetry import Metrics, set_up_logs
+from app.telemetry.logs import set_up_logs
+from app.telemetry.metrics import Metrics
 
 VERSION = "0.1.0"
 DESCRIPTION = (

@@ -22,7 +22,7 @@ from app.errors import (
     TooSlow,
     UnknownWord,
 )
-from app.telemetry import describe
+from app.telemetry.logs import describe
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -37,7 +37,7 @@ from app.ingest.sources.files import find_sources
 from app.ingest.sources.socrata import SocrataSource
 from app.ingest.sources.url import UrlSource
 from app.settings import read_settings
-from app.telemetry import describe, set_up_logs
+from app.telemetry.logs import describe, set_up_logs
 from scripts.show_coverage import print_coverage
 
 WRONG_USAGE = 64

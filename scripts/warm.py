@@ -19,7 +19,7 @@ from app.backends.ollama import MemoryTaken
 from app.backends.router import build_router
 from app.errors import BackendUnavailable, MisconfiguredError
 from app.settings import Settings, read_settings
-from app.telemetry import set_up_logs
+from app.telemetry.logs import set_up_logs
 
 FAILED = 1
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.telemetry import Metrics
+from app.telemetry.metrics import Metrics
 
 Labels = frozenset[tuple[str, str]]
 

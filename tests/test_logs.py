@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 CANARY = "canary-7f3a"
 BEFORE = """
 import asyncio, gc, logging, os, resource, threading, warnings
-from app.telemetry import set_up_logs
+from app.telemetry.logs import set_up_logs
 
 canary = "canary-7f3a"
 talkative = logging.getLogger("httpx2")
@@ -55,15 +55,15 @@ WAYS = {
     ),
     "a warning": (
         "warnings.simplefilter('always'); warnings.warn(canary)",
-        "WARNING app.telemetry UserWarning at <string>:",
+        "WARNING app.telemetry.logs UserWarning at <string>:",
     ),
     "an exception at the end of an object": (
         "class Ending:\n    def __del__(self): fail()\nEnding(); gc.collect()",
-        "ERROR app.telemetry ignored: ValueError at <string>:",
+        "ERROR app.telemetry.logs ignored: ValueError at <string>:",
     ),
     "an exception in a thread": (
         "thread = threading.Thread(target=fail); thread.start(); thread.join()",
-        "ERROR app.telemetry a thread ended: ValueError at <string>:",
+        "ERROR app.telemetry.logs a thread ended: ValueError at <string>:",
     ),
     "the keys of connections": ("print(os.environ.get('SSLKEYLOGFILE'))", "None"),
     "a core file": ("print(resource.getrlimit(resource.RLIMIT_CORE)[0])", "0"),

@@ -7,7 +7,8 @@ import pytest
 
 from app.errors import BackendUnavailable
 from app.settings import Settings
-from app.telemetry import ERROR_TYPES, LEFT, OTHER_ERROR, Attempt, BackendStanding, Metrics, name_error
+from app.telemetry.metrics import Metrics
+from app.telemetry.models import ERROR_TYPES, LEFT, OTHER_ERROR, Attempt, BackendStanding, name_error
 from tests.figures import figures, names, total
 
 HOSTILE = 'canary 1205 HARVEY ST 30.2672"\n} 1'
@@ -131,7 +132,7 @@ def test_a_price_of_nothing_is_a_price() -> None:
 
 def test_the_box_costs_its_watts_by_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr("app.telemetry.monotonic", lambda: now)
+    monkeypatch.setattr("app.telemetry.metrics.monotonic", lambda: now)
     metrics = make_metrics(box_watts=25, usd_per_kwh=0.4)
     now += 7200
     assert total(metrics, "undervolt_box_power_watts") == 25

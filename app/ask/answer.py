@@ -30,7 +30,8 @@ from app.database import open_session
 from app.errors import TooSlow
 from app.permits.register import Register, RegisterCache
 from app.settings import Settings
-from app.telemetry import Teller, describe
+from app.telemetry.logs import describe
+from app.telemetry.models import Teller
 
 log = logging.getLogger(__name__)
 UTC_ZONE = "UTC"

@@ -21,7 +21,7 @@ from app.backends.base import Prompt
 from app.backends.router import Conversation, Router, SeenBy
 from app.errors import BackendUnavailable
 from app.permits.words import Category
-from app.telemetry import describe
+from app.telemetry.logs import describe
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from app.ask.verifier import Verified, Verifier, split_sentences
 from app.backends.base import Prompt, Voice, strip_control_words
 from app.backends.router import Conversation, Router, SeenBy
 from app.errors import BackendUnavailable
-from app.telemetry import ModelMetrics
+from app.telemetry.models import ModelMetrics
 
 Emit = Callable[[Verified], Awaitable[None]]
 

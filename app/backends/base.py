@@ -18,7 +18,7 @@ from typing import Any
 
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Deadlines
-from app.telemetry import describe
+from app.telemetry.logs import describe
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from app.backends.base import Backend, NeverSent, Usage, Voice
 from app.errors import BackendUnavailable
-from app.telemetry import LEFT, Attempt, ModelMetrics, Task, name_error
+from app.telemetry.models import LEFT, Attempt, ModelMetrics, Task, name_error
 
 HOUR_S = 3600.0
 

@@ -18,7 +18,7 @@ from app.backends.ollama import OllamaBackend
 from app.backends.openai import OpenAIBackend
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Settings
-from app.telemetry import BackendStanding, ModelMetrics, Task
+from app.telemetry.models import BackendStanding, ModelMetrics, Task
 
 log = logging.getLogger(__name__)
 

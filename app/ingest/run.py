@@ -22,7 +22,7 @@ from app.ingest.progress import Part, Progress
 from app.ingest.report import IngestReport, Status, Tick, Watch, ignore
 from app.ingest.sources.base import Demand, Feed, Source, SourceFailed, SourceRefused
 from app.ingest.workers import Task, WorkerFailed, Workshop, count_workers
-from app.telemetry import describe
+from app.telemetry.logs import describe
 
 log = logging.getLogger(__name__)
 

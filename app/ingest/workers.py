@@ -21,7 +21,7 @@ from app.ingest.load.staging import format_end, format_reject, format_row, mask_
 from app.ingest.mapping import Mapper, PermitRow, carried_columns
 from app.ingest.rejects import Wanted
 from app.ingest.sources.base import Decoder, Feed, Page
-from app.telemetry import describe
+from app.telemetry.logs import describe
 
 # What a small run reads is parsed sooner than a worker starts.
 PAGES_BEFORE_WORKERS = 3

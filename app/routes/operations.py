@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse
 from app.database import open_session
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.register import CityState, Register
-from app.telemetry import METRICS_TYPE, CityFigures, Metrics
+from app.telemetry.metrics import METRICS_TYPE, CityFigures, Metrics
 
 router = APIRouter(tags=["operations"])
 

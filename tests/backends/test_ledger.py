@@ -10,7 +10,8 @@ from app.backends.ledger import HOUR_S, HostedCalls
 from app.backends.router import Router
 from app.errors import BackendUnavailable
 from app.settings import Deadlines, Settings
-from app.telemetry import LEFT, Metrics
+from app.telemetry.metrics import Metrics
+from app.telemetry.models import LEFT
 from tests.backends.fakes import FakeBackend
 from tests.figures import figures, total
 

@@ -67,9 +67,9 @@ KEPT = ("permits", "source_rows", "register_words")
 DEBUGGING = COMMAND.replace(
     "runpy.run_module",
     """
-from app import telemetry
-set_up = telemetry.set_up_logs
-telemetry.set_up_logs = lambda level: set_up("DEBUG")
+from app.telemetry import logs
+set_up = logs.set_up_logs
+logs.set_up_logs = lambda level: set_up("DEBUG")
 runpy.run_module""",
 )
 

@@ -21,7 +21,7 @@ from app.ingest.mapping import Mapper, PermitRow
 from app.ingest.sources.base import Demand, Feed, Key, Page, Record, SourceFailed, SourceRefused, State
 from app.ingest.sources.http import Patience
 from app.ingest.sources.socrata import SocrataDecoder, SocrataSource, parse_instant, render_instant
-from app.telemetry import TALKATIVE
+from app.telemetry.logs import TALKATIVE
 from tests.conftest import ROOT
 from tests.ingest.conftest import portal_row, real_file
 from tests.ingest.portal_server import (

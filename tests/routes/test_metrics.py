@@ -10,7 +10,7 @@ import pytest
 from app.backends.ollama import PREFERRED_MODELS
 from app.errors import BackendUnavailable
 from app.settings import Settings, read_settings
-from app.telemetry import BREAKER_STATES, ERROR_TYPES, OTHER_ERROR, TELLERS, TURNED_AWAY, VERDICTS
+from app.telemetry.models import BREAKER_STATES, ERROR_TYPES, OTHER_ERROR, TELLERS, TURNED_AWAY, VERDICTS
 from tests.backends.fakes import FakeBackend
 from tests.backends.servers import (
     DONE,

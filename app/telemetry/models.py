@@ -1,36 +1,19 @@
-"""What may be recorded, and where: the one place that sets up logs and names metrics.
+"""What is counted of models, by OpenTelemetry's names.
 
-A log line holds counts, durations, names of backends and classes of errors. It never holds a question, an address, a
-coordinate or a key, at any level: libraries that log what they send or parse are held at WARNING whatever is asked for.
-A metric holds counts, durations and instants, labelled by names that the operator chose and by words that stand in this
-file: nothing that a caller, a model or a server said is a label, whatever it is.
+A label is a name that the operator chose or a word that stands in this file: nothing that a caller, a model or a server
+said is one, whatever it is.
 """
 
-import logging
-import os
-import resource
-import sys
-import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from time import monotonic
 from typing import Literal
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    disable_created_metrics,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.settings import Settings
 
-METRICS_TYPE = CONTENT_TYPE_LATEST
 # Without it every counter and histogram gets a second series that tells when it began; nobody asks for that.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -52,8 +35,6 @@ OTHER_ERROR = "_OTHER"
 # More than any context here holds; a server that counts higher, or less than nothing, is not believed.
 TOKENS_MAX = 10_000_000
 MILLION = 1_000_000
-WATTS_PER_KILOWATT = 1000
-SECONDS_PER_HOUR = 3600
 
 Outcome = Literal["answer", "decline", "ask_back"]
 Task = Literal["text", "plan", "escalate"]
@@ -65,141 +46,6 @@ TURNED_AWAY: tuple[TurnedAway, ...] = ("full", "late")
 VERDICTS = ("passed", "dropped")
 TOKEN_TYPES = ("input", "output")
 BREAKER_STATES = ("closed", "half_open", "open")
-
-TALKATIVE = (
-    "httpx",
-    "httpx2",
-    "httpcore",
-    "httpcore2",
-    "openai",
-    "ollama",
-    "sqlalchemy",
-    "psycopg",
-    "asyncio",
-    "uvicorn.access",
-    "uvicorn.asgi",
-)
-OWN = ("app", "scripts", "__main__", "alembic", "uvicorn.error")
-"""Whose words are fit for a log: this service's, and those of the server about itself at INFO and above."""
-
-
-def set_up_logs(level: str) -> None:
-    """Send this service's log to standard error at ``level``, and whatever else would write, past the same gate.
-
-    Handlers and levels that others set up before, by their variables of the environment too, are taken back.
-    """
-    logging.basicConfig(level=level, force=True)
-    logging.root.handlers[0].addFilter(_is_fit)
-    logging.root.handlers[0].setFormatter(_DiscreetFormatter())
-    for name in (*logging.root.manager.loggerDict, *TALKATIVE):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = name != "uvicorn.access"
-        logger.setLevel(logging.NOTSET if _is_own(name) else logging.WARNING)
-    # Below INFO the server logs whole requests; it looks here once the application is made.
-    logging.getLogger("uvicorn.error").setLevel(max(logging.root.level, logging.INFO))
-    _keep_the_rest_quiet()
-
-
-def _is_own(name: str) -> bool:
-    return any(name == own or name.startswith(f"{own}.") for own in OWN)
-
-
-def _is_fit(record: logging.LogRecord) -> bool:
-    """Whether a record may be written at all."""
-    return _is_own(record.name) or record.levelno >= logging.WARNING
-
-
-class _DiscreetFormatter(logging.Formatter):
-    """Writes an exception as its class and place, and of a library's warning only where in the library it stands.
-
-    A library's words may be anything: asyncio's hold the arguments of a call and the message of an exception.
-    """
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        fit = {"msg": f"at {record.filename}:{record.lineno}", "args": None} if not _is_own(record.name) else {}
-        return super().format(logging.makeLogRecord(record.__dict__ | fit | {"exc_text": None}))
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - the name is logging's
-        return describe(ei[1]) if isinstance(ei, tuple) and isinstance(ei[1], BaseException) else ""
-
-
-def _keep_the_rest_quiet() -> None:
-    """Have warnings and exceptions that nobody caught say class and place alone, and no file keep what passes here."""
-    log = logging.getLogger(__name__)
-
-    def tell_warning(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: object = None,
-        line: str | None = None,
-    ) -> None:
-        log.warning("%s at %s:%d", category.__name__, filename.rsplit("/", 1)[-1], lineno)
-
-    def tell_ignored(ignored: "sys.UnraisableHookArgs") -> None:
-        log.error("ignored: %s", describe(ignored.exc_value) if ignored.exc_value else ignored.exc_type.__name__)
-
-    def tell_thread(ended: threading.ExceptHookArgs) -> None:
-        log.error("a thread ended: %s", describe(ended.exc_value) if ended.exc_value else ended.exc_type.__name__)
-
-    warnings.showwarning = tell_warning
-    sys.unraisablehook = tell_ignored
-    threading.excepthook = tell_thread
-    # Python's ssl writes the keys of every connection there, by which a recording of it can be read.
-    os.environ.pop("SSLKEYLOGFILE", None)
-    # A core file holds every question in memory; the embedded model's process inherits this.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-@dataclass(frozen=True)
-class CityFigures:
-    """What is recorded of one city's register; instants are seconds since 1970 in UTC."""
-
-    permits: int
-    last_success_s: float
-    data_through_s: float | None
-
-
-class StoreMetrics(Collector):
-    """What the permit store told when it was last asked; nothing but its absence while it does not answer."""
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def tell(self, *, data_version: int, cities: Mapping[str, CityFigures]) -> None:
-        """Take what the store told; a city that is gone from it is gone from the metrics."""
-        self.told: tuple[int, Mapping[str, CityFigures]] | None = (data_version, cities)
-
-    def forget(self) -> None:
-        """Take that the store does not answer: an old figure would pass for a new one."""
-        self.told = None
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give the figures, as a registry asks for them."""
-        up = "Whether the permit store answered this scrape."
-        yield GaugeMetricFamily("undervolt_store_up", up, value=float(self.told is not None))
-        if self.told is None:
-            return
-        version, cities = self.told
-        yield GaugeMetricFamily("undervolt_data_version", "One more whenever something is published.", value=version)
-        succeeded = _by_city("undervolt_ingest_last_success_timestamp_seconds", "When a run last succeeded.")
-        through = _by_city("undervolt_ingest_data_through_timestamp_seconds", "The latest day of issue loaded.")
-        permits = _by_city("undervolt_register_permits", "Permits that are not removed.")
-        for city, figures in sorted(cities.items()):
-            succeeded.add_metric([city], figures.last_success_s)
-            permits.add_metric([city], figures.permits)
-            if figures.data_through_s is not None:
-                through.add_metric([city], figures.data_through_s)
-        yield from (succeeded, through, permits)
-
-
-def _by_city(name: str, documentation: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, documentation, labels=["city"])
 
 
 @dataclass(frozen=True)
@@ -450,55 +296,3 @@ def _read_tokens(attempt: Attempt) -> Mapping[str, int]:
     """Give the counts of tokens that can be believed, by type; clients pass on whatever a server wrote there."""
     counts = {"input": attempt.input_tokens, "output": attempt.output_tokens}
     return {kind: count for kind, count in counts.items() if type(count) is int and 0 <= count <= TOKENS_MAX}
-
-
-class BoxMetrics(Collector):
-    """What keeping the box on costs: its power at the wall and the price as the operator set them, nothing measured."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._watts = settings.box_watts
-        self._usd_per_kwh = settings.usd_per_kwh
-        self._began_s = monotonic()
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the figures that the settings allow, none where the power is not set."""
-        if self._watts is None:
-            return
-        hours = (monotonic() - self._began_s) / SECONDS_PER_HOUR
-        power = "Power that the box takes at the wall, as set and not measured."
-        energy = "Energy since the service started, at the power that was set."
-        yield GaugeMetricFamily("undervolt_box_power_watts", power, value=self._watts)
-        yield CounterMetricFamily("undervolt_box_energy_joules", energy, value=self._watts * hours * SECONDS_PER_HOUR)
-        if self._usd_per_kwh is not None:
-            per_hour = self._watts / WATTS_PER_KILOWATT * self._usd_per_kwh
-            rate = "What an hour of the box costs at the power and the price that were set, in US dollars."
-            cost = (
-                "What the box has cost since the service started, in US dollars; hours while it was stopped are not in."
-            )
-            yield GaugeMetricFamily("undervolt_box_usd_per_hour", rate, value=per_hour)
-            yield CounterMetricFamily("undervolt_box_cost_usd", cost, value=per_hour * hours)
-
-
-class Metrics:
-    """The metrics of one application, in a registry of its own: two applications in a process share no figure."""
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        settings = settings or Settings()
-        self.registry = CollectorRegistry()
-        self.store = StoreMetrics()
-        self.models = ModelMetrics(settings, self.registry)
-        self.registry.register(self.store)
-        self.registry.register(BoxMetrics(settings))
-
-    def render(self) -> str:
-        """Give every metric in Prometheus' text form, :data:`METRICS_TYPE`."""
-        return generate_latest(self.registry).decode()
-
-
-def describe(error: BaseException) -> str:
-    """Name an error's class and where it rose, without its message: messages carry parameters."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
-    return type(error).__name__ + place
