@@ -20,6 +20,7 @@ NEUTRAL = frozenset(
 POINTERS = frozenset({"these", "those", "them", "they", "such"})
 TOKEN = re.compile(r"\$?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[%$]|(?<!\d)-(?=[$\d])")
 SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+LETTER = re.compile(r"\S")
 SENTENCE_MAX = 600
 LIST_MARK = re.compile(r"^(?:[-*•]|\(?\d{1,2}[.)])(?:\s+|$)")
 MARKUP = re.compile(r"[*_`#>|\\]|https?:|<[^>]*>|\[[^\]]*\]\(")
@@ -142,6 +143,17 @@ def keeps_order(claimed: list[str], supported: list[str]) -> bool:
 
 def split_sentences(text: str) -> tuple[list[str], str]:
     """Cut off the sentences that are complete, for more may follow; give them without list marks, and the rest."""
-    found = list(SENTENCE.finditer(text))
+    found = list(find_sentences(text))
     sentences = [LIST_MARK.sub("", match.group().strip()) for match in found]
     return [sentence for sentence in sentences if sentence], text[found[-1].end() if found else 0 :].lstrip()
+
+
+def find_sentences(text: str) -> Iterator[re.Match[str]]:
+    """Give the sentences that are complete, and look no further where none ends.
+
+    Searched for at each place anew, one end that does not come cost seconds in a text of some thousand characters.
+    """
+    place = 0
+    while (start := LETTER.search(text, place)) and (sentence := SENTENCE.match(text, start.start())):
+        yield sentence
+        place = sentence.end()

@@ -1,5 +1,6 @@
 """What a model may say: the facts in other order and with other small words, and nothing else."""
 
+import time
 from typing import Any
 
 import pytest
@@ -151,3 +152,11 @@ def test_sentences_are_the_same_however_the_stream_is_cut() -> None:
             sentences, left = split_sentences(left + text[start : start + size])
             found += sentences
         assert (found, left) == (whole, rest)
+
+
+def test_a_text_in_which_no_sentence_ends_takes_no_time() -> None:
+    rest, began = "", time.process_time()
+    for _ in range(800):
+        sentences, rest = split_sentences(rest + "Nine ")
+        assert sentences == []
+    assert time.process_time() - began < 1
