@@ -47,6 +47,8 @@ class Verifier:
         text = " ".join(sentence.split())
         if not text or len(text) > SENTENCE_MAX or MARKUP.search(text) or text[-1] not in ".!":
             return None
+        if not text.isprintable():  # letters that are not seen, or turn the figures round for a reader
+            return None
         tokens = tokenize(text)
         for fact, said in self.facts:
             if self._tells(tokens, said):

@@ -160,3 +160,8 @@ def test_a_text_in_which_no_sentence_ends_takes_no_time() -> None:
         sentences, rest = split_sentences(rest + "Nine ")
         assert sentences == []
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("letter", ["\0", "\x1b", "\u200b", "\u202e", "\u2066", "\ufeff", "\ud800"])
+def test_a_true_sentence_with_letters_that_are_not_seen_is_dropped(letter: str) -> None:
+    assert make_verifier(*ALL).check(COUNT.sentence.replace("120", f"{letter}120")) is None
