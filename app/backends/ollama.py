@@ -345,6 +345,8 @@ class _BoundedStream(httpx.AsyncByteStream):
 
 
 async def _bound(response: httpx.Response) -> None:
+    # Compressed though nobody asked, four megabytes may come to gigabytes: read as it is, it is no answer.
+    response.headers.pop("content-encoding", None)
     response.stream = _BoundedStream(cast(httpx.AsyncByteStream, response.stream))
 
 

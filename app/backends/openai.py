@@ -226,6 +226,8 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
 
 async def _bound(response: httpx2.Response) -> None:
+    # Compressed though nobody asked, four megabytes may come to gigabytes: read as it is, it is no answer.
+    response.headers.pop("content-encoding", None)
     response.stream = _BoundedStream(cast(httpx2.AsyncByteStream, response.stream))
 
 
