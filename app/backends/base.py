@@ -415,7 +415,12 @@ class Backend(ABC):
         """
         began_at = asyncio.get_running_loop().time()
         self._keep_in_the_house(prompt)
-        first_token_s = await self.get_ready(wait_for_load=wait_for_load)
+        try:
+            first_token_s = await self.get_ready(wait_for_load=wait_for_load)
+        except NeverSent:
+            raise
+        except BackendUnavailable as error:
+            raise NeverSent(str(error), fatal=error.fatal, retry_after_s=error.retry_after_s) from None
         self._keep_in_the_house(prompt)
         voice = Voice(self, replace(prompt, user=strip_control_words(prompt.user)), began_at=began_at)
         try:

@@ -4,6 +4,7 @@ The native API and not its OpenAI route: only here can ``num_ctx``, ``keep_alive
 runner that dies say so.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -78,7 +79,9 @@ class _Client(ollama.AsyncClient):
     async def _request(self, cls: Any, *args: Any, stream: bool = False, **kwargs: Any) -> Any:  # noqa: ANN401
         if stream:
             kwargs["json"]["truncate"] = False
-        return await super()._request(ShownModel if cls is ollama.ShowResponse else cls, *args, stream=stream, **kwargs)
+            return await super()._request(cls, *args, stream=True, **kwargs)
+        async with asyncio.timeout(LOOK_S):  # a client's own limit begins anew at every byte
+            return await super()._request(ShownModel if cls is ollama.ShowResponse else cls, *args, **kwargs)
 
 
 class OllamaBackend(Backend):
@@ -264,7 +267,7 @@ class OllamaBackend(Backend):
             raise ModelMissing(str(error), fatal=self.settings.model is not None) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ConnectionError):
             raise NeverSent(f"{self.name} cannot be reached") from None
-        except httpx.TimeoutException:
+        except (httpx.TimeoutException, TimeoutError):
             raise BackendUnavailable(f"{self.name} did not answer in time") from None
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):
             raise BackendUnavailable(f"{self.name} closed the connection") from None
@@ -302,13 +305,8 @@ def _make_client(settings: BackendSettings, key: SecretStr | None) -> _Client:
         follow_redirects=False,
         trust_env=False,
         verify=choose_trust(settings.url or OLLAMA_URL),
-        event_hooks={"request": [trim, _hurry_looks], "response": [_refuse_status, _bound]},
+        event_hooks={"request": [trim], "response": [_refuse_status, _bound]},
     )
-
-
-async def _hurry_looks(request: httpx.Request) -> None:
-    if request.url.path.rsplit("/", 1)[-1] in {"tags", "ps", "show"}:
-        request.extensions["timeout"] |= {"read": LOOK_S, "write": LOOK_S}
 
 
 async def _refuse_status(response: httpx.Response) -> None:

@@ -1,5 +1,6 @@
 """Any OpenAI-compatible server through the ``openai`` client: hosted Nemotron, LiteLLM, vLLM, llama.cpp."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,7 +88,8 @@ class OpenAIBackend(Backend):
             return self.tell_state()
         try:
             with self._own_errors():
-                await self._client.models.list(timeout=LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._client.models.list()
         except BackendUnavailable as error:
             return self.tell_state(reachable=False, note=str(error))
         return self.tell_state(reachable=True)

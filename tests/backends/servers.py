@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ class Reply:
     """One answer: its pieces in order, a number being a pause in seconds, and how it ends.
 
     ``complete`` ends the body in good order, ``cut`` closes the connection inside it, ``hang`` leaves it open. Without
-    a status nothing is sent at all before that end.
+    a status nothing is sent at all before that end. The pieces of a ``raw`` one are all that is sent, its head among
+    them, and its end in good order is that the connection closes.
     """
 
     pieces: Sequence[bytes | float] = ()
@@ -26,6 +28,7 @@ class Reply:
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     end: Literal["complete", "cut", "hang"] = "complete"
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ class ScriptedServer:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await self._read_request(reader)
         reply = self.choose_reply(request)
-        if reply.status is not None:
-            self._write_head(reply, writer)
+        if reply.raw or reply.status is not None:
+            if not reply.raw:
+                self._write_head(reply, writer)
             for piece in reply.pieces:
-                await self._write_piece(piece, writer)
-        if reply.end == "complete":
+                await self._write_piece(piece, writer, raw=reply.raw)
+        if reply.end == "complete" and not reply.raw:
             writer.write(b"0\r\n\r\n")
             await writer.drain()
             return True
@@ -123,9 +127,9 @@ class ScriptedServer:
         lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
         writer.write("\r\n".join([*lines, "", ""]).encode())
 
-    async def _write_piece(self, piece: bytes | float, writer: asyncio.StreamWriter) -> None:
+    async def _write_piece(self, piece: bytes | float, writer: asyncio.StreamWriter, *, raw: bool) -> None:
         if isinstance(piece, bytes):
-            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            writer.write(piece if raw else b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
         else:
             await asyncio.sleep(piece)
@@ -140,9 +144,11 @@ async def serving(routes: Mapping[str, Reply | Sequence[Reply]]) -> AsyncGenerat
 
 
 @asynccontextmanager
-async def listening(scripted: ScriptedServer) -> AsyncGenerator[None]:
-    """Let a scripted server answer on a free port of loopback."""
-    server = await asyncio.start_server(scripted.handle, "127.0.0.1", 0)
+async def listening(
+    scripted: ScriptedServer, *, port: int = 0, trust: ssl.SSLContext | None = None
+) -> AsyncGenerator[None]:
+    """Let a scripted server answer on a port of loopback, a free one unless it is named."""
+    server = await asyncio.start_server(scripted.handle, "127.0.0.1", port, ssl=trust)
     scripted.port = server.sockets[0].getsockname()[1]
     try:
         yield

@@ -12,7 +12,7 @@ from app.backends.ollama import MemoryTaken, recommend_pull
 from app.errors import BackendUnavailable
 from app.settings import Deadlines
 from tests.backends.conftest import Connect
-from tests.backends.faults import OLLAMA_FAULTS, SILENT
+from tests.backends.faults import HTML, OLLAMA_FAULTS, SILENT, drip
 from tests.backends.servers import (
     MODEL,
     NOTHING_RUNS,
@@ -362,7 +362,7 @@ async def test_every_fault_ends_as_backend_unavailable_in_time(connect_ollama: C
 
 
 @pytest.mark.parametrize("look", ["ps", "show"])
-@pytest.mark.parametrize("reply", [OLLAMA_FAULTS["HTML"], OLLAMA_FAULTS["500"], OLLAMA_FAULTS["a number"]])
+@pytest.mark.parametrize("reply", [HTML, whole({"error": "boom"}, 500), chat(b"7\n")])
 async def test_ollama_that_does_not_tell_what_it_runs_is_not_asked(
     connect_ollama: Connect, look: str, reply: Reply
 ) -> None:
@@ -379,6 +379,17 @@ async def test_ollama_that_hangs_when_looked_at_is_given_up_soon(
     async with serving(ollama_routes(ps=SILENT)) as server:
         with pytest.raises(BackendUnavailable, match="did not answer in time"):
             await connect_ollama(server.url, model=MODEL).open(PROMPT)
+
+
+async def test_ollama_that_drips_when_looked_at_is_given_up_soon_and_was_sent_nothing(
+    connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.backends.ollama.LOOK_S", 0.2)
+    async with serving(ollama_routes(ps=Reply(drip(b" "), end="hang"))) as server, asyncio.timeout(3):
+        backend = connect_ollama(server.url, model=MODEL)
+        with pytest.raises(NeverSent, match="did not answer in time"):
+            await backend.open(PROMPT)
+        assert not (await backend.look()).reachable
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["refused", "no TLS"])

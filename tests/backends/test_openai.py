@@ -13,7 +13,7 @@ from app.backends.openai import OpenAIBackend
 from app.errors import BackendUnavailable
 from app.settings import HOSTED_MODEL, HOSTED_URL, BackendSettings, Deadlines
 from tests.backends.conftest import PATIENT, Connect
-from tests.backends.faults import OPENAI_FAULTS, SILENT
+from tests.backends.faults import OPENAI_FAULTS, SILENT, drip
 from tests.backends.servers import (
     COMPLETED,
     COUNTED,
@@ -28,6 +28,7 @@ from tests.backends.servers import (
 
 PROMPT = Prompt(system="Tell the facts.", user="How many pools?")
 PATH = "/v1/chat/completions"
+DRIPPING = Reply(drip(b" "), end="hang")
 QUICK = Deadlines(connect_s=1, first_token_s=0.25, load_s=0.6, gap_s=0.2, total_s=2)
 
 
@@ -300,7 +301,8 @@ async def test_hosted_server_is_sent_nothing_by_warm_up_and_readiness(connect_op
 
 
 @pytest.mark.parametrize(
-    ("models", "reachable"), [(whole({"data": []}), True), (whole({"error": "no"}, 500), False), (SILENT, False)]
+    ("models", "reachable"),
+    [(whole({"data": []}), True), (whole({"error": "no"}, 500), False), (SILENT, False), (DRIPPING, False)],
 )
 async def test_readiness_shows_whether_a_server_in_the_house_answers(
     connect_openai: Connect, models: Reply, reachable: bool, monkeypatch: pytest.MonkeyPatch
