@@ -139,8 +139,8 @@ def read_retry_after(value: str | None) -> float | None:
     """Read a ``Retry-After`` header, seconds or a date, as seconds from now; None where it says nothing usable."""
     if not value:
         return None
-    with suppress(ValueError, OverflowError):
-        return min(max(float(value), 0.0), RETRY_AFTER_MAX_S)
+    with suppress(ValueError):
+        return min(max(0.0, float(value)), RETRY_AFTER_MAX_S)
     with suppress(ValueError, TypeError, OverflowError):
         wait = parsedate_to_datetime(value).replace(tzinfo=UTC) - datetime.now(UTC)
         return min(max(wait.total_seconds(), 0.0), RETRY_AFTER_MAX_S)

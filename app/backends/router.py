@@ -81,7 +81,7 @@ class Breaker:
         self._fatal = error if error.fatal else None
         if error.fatal:
             self._open_until = self._clock() + FATAL_COOL_DOWN_S
-        elif error.retry_after_s is not None:
+        elif error.retry_after_s:
             self._open_until = self._clock() + error.retry_after_s
         elif self._failures >= FAILURES_MAX:
             self._open_until = self._clock() + COOL_DOWN_S

@@ -243,7 +243,7 @@ async def test_hosted_backend_is_sent_nothing_that_must_stay_in_the_house() -> N
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("7", 7), ("0.5", 0.5), ("-3", 0), ("1e9", 3600), (None, None), ("", None), ("soon", None)],
+    [("7", 7), ("0.5", 0.5), ("-3", 0), ("1e9", 3600), ("nan", 0), (None, None), ("", None), ("soon", None)],
 )
 def test_retry_after_in_seconds_is_read_within_reason(value: str | None, seconds: float | None) -> None:
     assert read_retry_after(value) == seconds

@@ -421,6 +421,13 @@ def test_breaker_opens_at_once(error: BackendUnavailable, seconds: float) -> Non
     assert breaker.state == "half_open"
 
 
+def test_breaker_counts_failures_of_a_server_that_says_to_come_again_at_once() -> None:
+    breaker = Breaker(Clock())
+    for expected in ("closed", "open"):
+        breaker.end(BackendUnavailable("busy", retry_after_s=0))
+        assert breaker.state == expected
+
+
 async def test_context_is_the_smallest_that_a_prompt_may_meet() -> None:
     backends = [
         FakeBackend("large", [SPOKEN], num_ctx=8192, plans=True),
