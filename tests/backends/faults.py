@@ -1,8 +1,7 @@
 """What can go wrong between this service and a model, and what then has to come of it: the one list of it.
 
-The tests in ``tests/faults`` and ``tests/system/test_faults.py`` stage every entry and hold the service to it, those of
-the backends take their replies from here, and ``docs/faults.md`` is written from it. Words are as a reader of that page
-wants them.
+The tests in ``tests/faults`` stage every entry and hold the service to it, those of the backends take their replies
+from here, and ``docs/faults.md`` is written from it. Words are as a reader of that page wants them.
 """
 
 import gzip
@@ -32,7 +31,6 @@ from tests.backends.servers import (
 
 TRUE = "There are 2 solar permits issued in 2015."
 """What the register of ``tests/faults`` supports, so that a voice that says it is heard."""
-CHARACTERS = "32 characters a token that was asked for"
 KILLED = "killed with signal 9"
 STOPPED = "stopped with SIGSTOP"
 
@@ -55,6 +53,11 @@ class Ends(Enum):
     LENGTH = "the length allowed, as soon as it is reached"
     NOTHING = "nothing: it is borne"
 
+    @property
+    def limits(self) -> bool:
+        """Whether it is a limit in seconds."""
+        return self not in {Ends.AT_ONCE, Ends.LENGTH, Ends.NOTHING}
+
 
 class Told(Enum):
     """What the caller reads after the answer, which is complete in every case."""
@@ -70,6 +73,7 @@ class Breaker(Enum):
     """What the backend's breaker does: after one such question, and after two in a row."""
 
     COUNTS = "closed, then open for 30 s"
+    COUNTS_ALONE = "closed; without a next backend, whose question waits, then open for 30 s"
     FATAL = "open for 15 min"
     AS_TOLD = "open for as long as the server says"
     CLOSED = "closed"
@@ -92,6 +96,7 @@ class Story(Enum):
     """What goes wrong between two questions rather than in one."""
 
     EVICTED = "model evicted between two questions"
+    LOAD_HANGS = "model that does not come into memory"
     REBOOTING = "box reboots between two questions, away for one of them"
     AWAY = "box reboots and is away for long"
     CONNECTION_CLOSED = "kept connection closed by the server between two questions"
@@ -111,10 +116,9 @@ class Real(Enum):
 
 @dataclass(frozen=True)
 class Recorded:
-    """A reply of a real Ollama that was recorded: the name of its file, and of the one for ``/api/ps``."""
+    """A reply of a real Ollama that was recorded: the name of its file."""
 
     name: str
-    ps: str | None = None
 
 
 Stage = Reply | Mapping[str, Route] | Place | Story | Real | Recorded
@@ -306,10 +310,11 @@ def list_statuses(p: Protocol) -> list[Fault]:
         status(404, "(no such model)", Breaker.FATAL),
         status(410, "(model at its end of life)", Breaker.FATAL),
         status(429, "(too many questions)"),
-        status(429, "with `Retry-After`", Breaker.AS_TOLD, retry_after="7"),
+        status(429, "with `Retry-After`", Breaker.AS_TOLD, retry_after="60"),
+        status(429, "with `Retry-After: 0`", retry_after="0"),
         status(500, "(server fault)"),
         status(503, "(queue full)"),
-        status(503, "with `Retry-After`", Breaker.AS_TOLD, retry_after="7"),
+        status(503, "with `Retry-After`", Breaker.AS_TOLD, retry_after="60"),
         page("HTML instead of an answer", 200),
         page("HTML under the right content type", 200, p.content_type),
         page("HTML under 502 (a proxy whose server is away)", 502),
@@ -479,7 +484,7 @@ RECORDED = [
     ollama("server killed in mid-stream", Recorded("chat_server_killed")),
     ollama("server stopped (SIGTERM) in mid-stream", Recorded("chat_server_terminated")),
     ollama("falls silent in mid-stream", Recorded("chat_client_leaves"), Ends.GAP),
-    ollama("queue full while the model loads", Recorded("chat_queue_full", ps="ps_empty")),
+    ollama("queue full while the model loads", Recorded("chat_queue_full")),
     ollama("over-long prompt refused", Recorded("chat_too_long_refused")),
     ollama("model unknown", Recorded("chat_unknown_model"), breaker=Breaker.FATAL),
     ollama("bad option refused", Recorded("chat_bad_option")),
@@ -498,21 +503,40 @@ RECORDED = [
 ]
 
 
-def _story(story: Story, told: Told, ends: Ends, breaker: Breaker = Breaker.CLOSED) -> Fault:
-    return Fault(story.value, "ollama", story, ends, told, breaker)
+def _story(
+    story: Story, told: Told, ends: Ends = Ends.NOTHING, breaker: Breaker = Breaker.CLOSED, *, sent: bool = True
+) -> Fault:
+    return Fault(story.value, "ollama", story, ends, told, breaker, sent)
 
 
 STORIES = [
-    _story(Story.EVICTED, Told.LATER, Ends.NOTHING),
-    _story(Story.OTHER_CONTEXT, Told.LATER, Ends.NOTHING),
-    _story(Story.REBOOTING, Told.NEXT, Ends.AT_ONCE),
-    _story(Story.AWAY, Told.NEXT, Ends.AT_ONCE, Breaker.COUNTS),
-    _story(Story.CONNECTION_CLOSED, Told.WHOLE, Ends.NOTHING),
+    _story(Story.EVICTED, Told.LATER, sent=False),
+    _story(Story.OTHER_CONTEXT, Told.LATER, sent=False),
+    _story(Story.LOAD_HANGS, Told.NEXT, Ends.LOAD, Breaker.COUNTS_ALONE, sent=False),
+    _story(Story.REBOOTING, Told.NEXT, Ends.AT_ONCE, sent=False),
+    _story(Story.AWAY, Told.NEXT, Ends.AT_ONCE, Breaker.COUNTS, sent=False),
+    _story(Story.CONNECTION_CLOSED, Told.WHOLE),
     _story(Story.CONNECTION_DIES, Told.NEXT, Ends.AT_ONCE),
-    _story(Story.WAITS_ITS_TURN, Told.WHOLE, Ends.NOTHING),
+    _story(Story.WAITS_ITS_TURN, Told.WHOLE),
 ]
 
-FAULTS = [*SCRIPTED, *STORIES, *RECORDED]
+
+def _real(kind: Kind, real: Real, ends: Ends = Ends.AT_ONCE, told: Told = Told.NEXT, *, sent: bool = True) -> Fault:
+    return Fault(real.value, kind, real, ends, told, sent=sent)
+
+
+REAL = [
+    _real("openai", Real.KILLED_SPEAKING),
+    _real("openai", Real.STOPPED_SPEAKING, Ends.GAP),
+    _real("openai", Real.STOPPED_BEFORE, Ends.BEGIN),
+    _real("openai", Real.KILLED_BETWEEN, sent=False),
+    _real("embedded", Real.KILLED_SPEAKING),
+    _real("embedded", Real.STOPPED_SPEAKING, Ends.GAP),
+    _real("embedded", Real.STOPPED_BEFORE, Ends.FIRST_TOKEN),
+    Fault(Real.KILLED_BETWEEN.value, "embedded", Real.KILLED_BETWEEN, Ends.NOTHING, Told.LATER, Breaker.CLOSED, False),
+]
+
+FAULTS = [*SCRIPTED, *STORIES, *RECORDED, *REAL]
 
 
 def list_breaking(kind: Kind) -> dict[str, Reply]:
