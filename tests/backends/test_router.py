@@ -10,15 +10,8 @@ import pytest
 
 from app.backends.base import Backend, MustLoad, NeverSent, Prompt
 from app.backends.ledger import HostedCalls
-from app.backends.router import (
-    COOL_DOWN_S,
-    FATAL_COOL_DOWN_S,
-    Breaker,
-    Conversation,
-    Router,
-    SeenBy,
-    build_router,
-)
+from app.backends.post import COOL_DOWN_S, FATAL_COOL_DOWN_S, Breaker
+from app.backends.router import Conversation, Router, SeenBy, build_router
 from app.errors import BackendUnavailable
 from app.settings import BackendSettings, Deadlines, Settings, read_settings
 from tests.backends.fakes import FakeBackend

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from app.backends.base import CHARACTERS_PER_TOKEN_MAX, REPLY_BYTES_MAX
 from app.backends.ollama import LOOK_S
-from app.backends.router import COOL_DOWN_S, FAILURES_MAX, FATAL_COOL_DOWN_S
+from app.backends.post import COOL_DOWN_S, FAILURES_MAX, FATAL_COOL_DOWN_S
 from app.settings import Deadlines, Settings
 from tests.backends.faults import FAULTS, Fault, Place, Real, Recorded, Story
 from tests.conftest import ROOT
