@@ -430,7 +430,9 @@ class Backend(ABC):
         except NeverSent:
             raise
         except BackendUnavailable as error:
-            raise NeverSent(str(error), fatal=error.fatal, retry_after_s=error.retry_after_s) from None
+            raise NeverSent(
+                str(error), fatal=error.fatal, retry_after_s=error.retry_after_s, status=error.status
+            ) from None
         self._keep_in_the_house(prompt)
         voice = Voice(self, replace(prompt, user=strip_control_words(prompt.user)), began_at=began_at)
         try:

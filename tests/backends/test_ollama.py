@@ -381,6 +381,13 @@ async def test_ollama_that_hangs_when_looked_at_is_given_up_soon(
             await connect_ollama(server.url, model=MODEL).open(PROMPT)
 
 
+async def test_ollama_that_refuses_to_be_looked_at_is_told_with_its_status(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(ps=whole({"error": "no"}, 401))) as server:
+        with pytest.raises(NeverSent) as caught:
+            await connect_ollama(server.url, model=MODEL).open(PROMPT)
+    assert (caught.value.fatal, caught.value.status) == (True, 401)
+
+
 async def test_ollama_that_drips_when_looked_at_is_given_up_soon_and_was_sent_nothing(
     connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
