@@ -245,18 +245,23 @@ class Router:
         )
 
     async def _warm(self) -> None:
-        """Warm the backends in the house, in order; the embedded one only where no other is there."""
-        is_warm = False
-        for backend in self.backends:
-            if backend.hosted or (is_warm and isinstance(backend, EmbeddedBackend)):
-                continue
-            try:
-                await backend.warm()
-            except BackendUnavailable as error:
-                log.warning("backend %s is not warm: %s", backend.name, type(error).__name__)
-            else:
-                is_warm = True
-                log.info("backend %s is warm", backend.name)
+        """Warm the boxes in the house, all at once; the embedded model only where none of them is there."""
+        ours = [backend for backend in self.backends if not backend.hosted]
+        embedded = [backend for backend in ours if isinstance(backend, EmbeddedBackend)]
+        are_warm = await asyncio.gather(*(warm(backend) for backend in ours if backend not in embedded))
+        if not any(are_warm):
+            await asyncio.gather(*map(warm, embedded))
+
+
+async def warm(backend: Backend) -> bool:
+    """Warm a backend, and tell the log how that went."""
+    try:
+        await backend.warm()
+    except BackendUnavailable as error:
+        log.warning("backend %s is not warm: %s", backend.name, type(error).__name__)
+        return False
+    log.info("backend %s is warm", backend.name)
+    return True
 
 
 def build_router(settings: Settings) -> Router:

@@ -452,6 +452,19 @@ async def test_start_warms_what_is_in_the_house_and_returns_at_once() -> None:
     assert (local.warmed, hosted.warmed) == (1, 0)
 
 
+async def test_box_that_hangs_while_it_is_warmed_keeps_no_other_cold() -> None:
+    class Hanging(FakeBackend):
+        async def warm(self) -> None:
+            await asyncio.sleep(60)
+
+    well = FakeBackend("well", [SPOKEN])
+    router = Router([Hanging("hanging", [SPOKEN]), well])
+    await router.start()
+    await asyncio.sleep(0.01)
+    await router.aclose()
+    assert well.warmed == 1
+
+
 async def test_backend_that_is_refused_for_good_says_so_until_it_answers_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
