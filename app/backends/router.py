@@ -118,6 +118,8 @@ class Conversation:
                 self._ledger.metrics.note_turned_away(shortest.backend.name, "late")
                 return None
             self.waits_in_vain = False
+            # What held for those looked at after it does not hold for this one, and the cap may be reached by now.
+            self._stays = shortest is not busy[0] or not self._hosted_calls.left
             if self._admits(shortest):
                 return shortest
             shortest.give_back()

@@ -264,6 +264,12 @@ async def test_slot_that_is_given_back_goes_to_one_who_waits_and_to_no_newcomer(
     assert (await ask(router), await waiting) == ("Three.", "Two.")
 
 
+async def test_questions_that_wait_for_a_hosted_backend_get_their_turn_whoever_stands_behind_it() -> None:
+    hosted = FakeBackend("hosted", [["Nine ", 0.05, "roofs."]], hosted=True, slots=1, queue=2)
+    router = Router([hosted, FakeBackend("behind", [["Ten."]], hosted=True)])
+    assert await asyncio.wait_for(ask_together(router, 3), 2) == ["Nine roofs."] * 3
+
+
 async def test_wait_in_the_queue_has_a_deadline() -> None:
     box = FakeBackend("box", [[60.0]], slots=1, queue=1, deadlines=Deadlines(queue_s=0.05))
     router = Router([box])
@@ -317,6 +323,13 @@ async def test_hosted_calls_of_an_hour_have_a_ceiling_for_all_together() -> None
     backends = [FakeBackend(name, [SPOKEN], hosted=True) for name in ("one", "two")]
     router = Router(backends, hosted_max_per_hour=2)
     assert [await ask(router) for _ in range(3)] == ["Nine roofs.", "Nine roofs.", None]
+
+
+async def test_questions_that_wait_for_a_hosted_backend_stay_below_the_ceiling_too() -> None:
+    hosted = FakeBackend("hosted", [["Nine ", 0.05, "roofs."]], hosted=True, slots=1, queue=2)
+    router = Router([hosted], hosted_max_per_hour=2)
+    assert await ask_together(router, 3) == ["Nine roofs.", "Nine roofs.", None]
+    assert len(hosted.prompts) == 2
 
 
 def test_hosted_calls_are_free_again_an_hour_later() -> None:
