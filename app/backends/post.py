@@ -21,7 +21,8 @@ FATAL_COOL_DOWN_S = 900.0
 class Breaker:
     """Keeps questions from a backend that failed: open after two failures in a row, or one that says how long.
 
-    Once it has cooled down one question is let through; what becomes of that closes it or opens it again.
+    Once it has cooled down one question is let through; what becomes of that closes it or opens it again. A question
+    that was under way when it opened changes nothing of that, unless what it brings is worse.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,6 +30,7 @@ class Breaker:
         self._failures = 0
         self._open_until: float | None = None
         self._probing = False
+        self._openings = 0
         self._fatal: BackendUnavailable | None = None
 
     @property
@@ -52,30 +54,38 @@ class Breaker:
         """Whether a question may be asked now."""
         return self.state == "closed" or (self.state == "half_open" and not self._probing)
 
-    def begin(self) -> None:
-        """Note that a question is under way."""
+    def begin(self) -> int:
+        """Note that a question is under way, and give after how many openings it began."""
         self._probing = self.state == "half_open"
+        return self._openings
 
-    def end(self, error: BackendUnavailable | None) -> None:
+    def end(self, error: BackendUnavailable | None, began: int) -> None:
         """Note how it ended; a model that must load first is no fault."""
         if error is None:
-            self._failures, self._open_until, self._fatal = 0, None, None
+            if began == self._openings:
+                self._failures, self._open_until, self._fatal = 0, None, None
         elif not isinstance(error, MustLoad):
             self._failures += 1
             self._open(error)
 
-    def release(self) -> None:
+    def release(self, began: int) -> None:
         """Note that the question is over, also where it was withdrawn before it showed anything."""
-        self._probing = False
+        self._probing = self._probing and began != self._openings
 
     def _open(self, error: BackendUnavailable) -> None:
-        self._fatal = error if error.fatal else None
         if error.fatal:
-            self._open_until = self._clock() + FATAL_COOL_DOWN_S
+            cool_down_s = FATAL_COOL_DOWN_S
         elif error.retry_after_s:
-            self._open_until = self._clock() + error.retry_after_s
+            cool_down_s = error.retry_after_s
         elif self._failures >= FAILURES_MAX:
-            self._open_until = self._clock() + COOL_DOWN_S
+            cool_down_s = COOL_DOWN_S
+        else:
+            return
+        until = self._clock() + cool_down_s
+        if self._open_until is None or until >= self._open_until:
+            self._open_until, self._fatal = until, error if error.fatal else None
+            self._openings += 1
+            self._probing = False
 
 
 class Post:
@@ -129,13 +139,13 @@ class Post:
             self.speaking -= 1
 
     @contextmanager
-    def holding_slot(self) -> Iterator[None]:
-        """Hold a slot that was taken, and the breaker's probe."""
-        self.breaker.begin()
+    def holding_slot(self) -> Iterator[int]:
+        """Hold a slot that was taken, and the breaker's probe; gives what :meth:`note` wants to know of it."""
+        began = self.breaker.begin()
         try:
-            yield
+            yield began
         finally:
-            self.breaker.release()
+            self.breaker.release(began)
             self.give_back()
 
     def stand(self) -> BackendStanding:
@@ -151,9 +161,9 @@ class Post:
             waiting=self.waiting,
         )
 
-    def note(self, error: BackendUnavailable | None) -> None:
+    def note(self, error: BackendUnavailable | None, began: int) -> None:
         """Tell the breaker how a question ended, and the log where it did not end well."""
-        self.breaker.end(error)
+        self.breaker.end(error, began)
         if error is None:
             return
         log.warning("backend %s gave no answer: %s", self.backend.name, type(error).__name__)

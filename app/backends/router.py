@@ -75,11 +75,11 @@ class Conversation:
             is_last = not any(self._admits(other) and other.has_slot for other in left if other not in cold)
             behind = any(self._may_leave_for(other) for other in left)
             measuring = self._ledger.measuring(post.backend, self._task, hosted_stands_behind=behind)
-            with post.holding_slot(), measuring as measurement:
+            with post.holding_slot() as began, measuring as measurement:
                 try:
                     voice = await self._open(post, wait_for_load=is_last and self._waits_for_load)
                 except BackendUnavailable as error:
-                    post.note(error)
+                    post.note(error, began)
                     measurement.fail(error)
                     if isinstance(error, MustLoad) and not is_last and self._waits_for_load:
                         cold.append(post)
@@ -90,7 +90,7 @@ class Conversation:
                     async with aclosing(voice):
                         yield voice
                 finally:
-                    post.note(voice.failure)
+                    post.note(voice.failure, began)
 
     async def _take_slot(self, left: Sequence[Post]) -> Post | None:
         """Take a slot of the first backend that has one, or wait at the busy box where the fewest wait.

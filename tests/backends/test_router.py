@@ -379,14 +379,14 @@ def test_open_breaker_lets_one_probe_through_when_it_has_cooled_down() -> None:
     clock = Clock()
     breaker = Breaker(clock)
     for _ in range(2):
-        breaker.end(DOWN)
+        breaker.end(DOWN, breaker.begin())
     assert (breaker.state, breaker.admits()) == ("open", False)
     clock.now += COOL_DOWN_S
     assert (breaker.state, breaker.admits()) == ("half_open", True)
-    breaker.begin()
+    probe = breaker.begin()
     assert not breaker.admits()
-    breaker.end(None)
-    breaker.release()
+    breaker.end(None, probe)
+    breaker.release(probe)
     assert (breaker.state, breaker.admits()) == ("closed", True)
 
 
@@ -394,21 +394,50 @@ def test_breaker_opens_again_when_its_probe_fails() -> None:
     clock = Clock()
     breaker = Breaker(clock)
     for _ in range(2):
-        breaker.end(DOWN)
+        breaker.end(DOWN, breaker.begin())
     clock.now += COOL_DOWN_S
-    breaker.begin()
-    breaker.end(DOWN)
-    breaker.release()
+    probe = breaker.begin()
+    breaker.end(DOWN, probe)
+    breaker.release(probe)
     assert breaker.state == "open"
+    clock.now += COOL_DOWN_S
+    assert breaker.admits()
 
 
 def test_probe_that_was_withdrawn_leaves_room_for_the_next() -> None:
     clock = Clock()
     breaker = Breaker(clock)
-    breaker.end(BackendUnavailable("busy", retry_after_s=5))
+    breaker.end(BackendUnavailable("busy", retry_after_s=5), breaker.begin())
     clock.now += 5
-    breaker.begin()
-    breaker.release()
+    breaker.release(breaker.begin())
+    assert breaker.admits()
+
+
+async def test_voice_that_had_begun_before_does_not_close_a_breaker_that_waits_as_it_was_told() -> None:
+    busy = BackendUnavailable("busy", retry_after_s=60)
+    router = Router([FakeBackend("hosted", [["Nine ", 0.05, "roofs."], busy], hosted=True)])
+    assert await ask_together(router, 2) == ["Nine roofs.", None]
+    assert [state.breaker for state in (await router.state()).backends] == ["open"]
+
+
+def test_failure_of_a_question_that_had_begun_before_makes_no_cool_down_shorter() -> None:
+    breaker = Breaker(Clock())
+    first, second = breaker.begin(), breaker.begin()
+    breaker.end(BackendUnavailable("gone", fatal=True), first)
+    breaker.end(DOWN, second)
+    assert (breaker.opens_in_s, breaker.note is None) == (FATAL_COOL_DOWN_S, False)
+
+
+def test_question_that_had_begun_before_lets_no_second_probe_through() -> None:
+    clock = Clock()
+    breaker = Breaker(clock)
+    first, second = breaker.begin(), breaker.begin()
+    breaker.end(BackendUnavailable("busy", retry_after_s=1), first)
+    clock.now += 1
+    probe = breaker.begin()
+    breaker.release(second)
+    assert not breaker.admits()
+    breaker.release(probe)
     assert breaker.admits()
 
 
@@ -420,7 +449,7 @@ def test_probe_that_was_withdrawn_leaves_room_for_the_next() -> None:
 def test_breaker_opens_at_once(error: BackendUnavailable, seconds: float) -> None:
     clock = Clock()
     breaker = Breaker(clock)
-    breaker.end(error)
+    breaker.end(error, breaker.begin())
     clock.now += seconds - 1
     assert breaker.state == "open"
     clock.now += 1
@@ -430,7 +459,7 @@ def test_breaker_opens_at_once(error: BackendUnavailable, seconds: float) -> Non
 def test_breaker_counts_failures_of_a_server_that_says_to_come_again_at_once() -> None:
     breaker = Breaker(Clock())
     for expected in ("closed", "open"):
-        breaker.end(BackendUnavailable("busy", retry_after_s=0))
+        breaker.end(BackendUnavailable("busy", retry_after_s=0), breaker.begin())
         assert breaker.state == expected
 
 
