@@ -111,10 +111,7 @@ class OllamaBackend(Backend):
         if self._residency.is_there(running) and not self._residency.is_doubted:
             self._remote = False
             return self.settings.deadlines.first_token_s
-        with self._own_errors():
-            shown = cast(ShownModel, await self._client.show(model))
-        self._remote = shown.is_remote
-        if self._remote:
+        if await self._is_handed_on(model):
             return self.settings.deadlines.first_token_s
         await self._spare_others(model, running)
         # Also for a question that waits: should it give up first, the load goes on and the next one finds it done.
@@ -135,12 +132,15 @@ class OllamaBackend(Backend):
     async def warm(self) -> None:
         """Load the model by a chat without messages, which generates nothing; where it is loaded, this keeps it so.
 
-        Raises :class:`MemoryTaken` where others' models would have to go for it.
+        One that runs on another host is sent nothing: the chat would leave the house. Raises :class:`MemoryTaken` where
+        others' models would have to go for it.
         """
         model = await self._find_model()
         running = await self._list_running(model)
         is_cold = not self._residency.is_there(running)
         if is_cold:
+            if await self._is_handed_on(model):
+                return
             await self._spare_others(model, running)
         with self._residency.loading(is_cold=is_cold):
             await self._load_model(model)
@@ -172,6 +172,13 @@ class OllamaBackend(Backend):
     async def aclose(self) -> None:
         await super().aclose()
         await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def _is_handed_on(self, model: str) -> bool:
+        """Find out whether this Ollama only hands on what it is asked, and remember it."""
+        with self._own_errors():
+            shown = cast(ShownModel, await self._client.show(model))
+        self._remote = shown.is_remote
+        return self._remote
 
     async def _load_model(self, model: str) -> None:
         """Have Ollama load the model and wait until it has."""

@@ -256,14 +256,14 @@ class Router:
 
 
 async def warm(backend: Backend) -> bool:
-    """Warm a backend, and tell the log how that went."""
+    """Warm a backend, and tell the log how that went; whether it now speaks in the house, for an Ollama may hand on."""
     try:
         await backend.warm()
     except BackendUnavailable as error:
         log.warning("backend %s is not warm: %s", backend.name, type(error).__name__)
         return False
     log.info("backend %s is warm", backend.name)
-    return True
+    return not backend.hosted
 
 
 def build_router(settings: Settings) -> Router:

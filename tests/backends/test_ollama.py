@@ -316,6 +316,17 @@ async def test_model_that_runs_on_another_host_is_hosted_whatever_the_settings_s
     assert backend.hosted
 
 
+async def test_model_that_runs_on_another_host_is_known_as_hosted_from_the_warm_up_on_which_sends_it_nothing(
+    connect_ollama: Connect,
+) -> None:
+    show = shown(remote_host="https://somewhere.example:443", remote_model="large")
+    async with serving(ollama_routes(ps=NOTHING_RUNS, show=show)) as server:
+        backend = connect_ollama(server.url, model="large:cloud")
+        await backend.warm()
+    assert backend.hosted
+    assert server.asked("/api/chat") == []
+
+
 async def test_thoughts_in_their_own_field_are_never_shown(connect_ollama: Connect) -> None:
     thinking = chat(part(thinking="nine? "), part(thinking="or ten?"), part("Nine."), done())
     async with serving(ollama_routes(thinking)) as server:
