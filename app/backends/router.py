@@ -144,15 +144,20 @@ class Conversation:
         backend = post.backend
         prompt = replace(self._prompt, local_only=self._prompt.local_only or self._stays)
         self._given.append(backend)
-        if is_counted := backend.hosted:
+        is_sent, is_counted = True, backend.hosted
+        if is_counted:
             self._hosted_calls.count()
         try:
             return await backend.open(prompt, wait_for_load=wait_for_load)
         except NeverSent:
+            is_sent = False
             self._given.remove(backend)
             if is_counted:
                 self._hosted_calls.take_back()
             raise
+        finally:
+            if is_sent and backend.hosted and not is_counted:  # an Ollama that was found to hand on
+                self._hosted_calls.count()
 
 
 class Router:

@@ -29,6 +29,7 @@ from tests.backends.servers import (
     part,
     running,
     serving,
+    shown,
 )
 
 PROMPT = Prompt(system="Tell the facts.", user="How many roofs on Canary Street?")
@@ -581,6 +582,17 @@ async def test_box_that_breaks_off_is_followed_by_the_hosted_server() -> None:
         conversation = router.ask(PROMPT)
         assert await read_first(conversation) == "Two pools."
         assert [(seen.backend, seen.hosted) for seen in conversation.seen_by] == [("ollama", False), ("hosted", True)]
+
+
+async def test_first_question_to_an_ollama_that_is_found_to_hand_on_counts_as_a_hosted_call() -> None:
+    show = shown(remote_host="https://somewhere.example:443", remote_model="large")
+    async with serving(ollama_routes(ps=NOTHING_RUNS, show=show)) as server:
+        router = build_router(
+            settings_for({"kind": "ollama", "url": server.url, "model": "large:cloud"}, hosted_max_per_hour=1)
+        )
+        async with aclosing(router):
+            assert [await ask(router) for _ in range(2)] == ["Nine roofs were permitted.", None]
+    assert len(server.asked("/api/chat")) == 1
 
 
 async def test_next_box_answers_while_the_first_one_loads_and_then_the_first_answers() -> None:
