@@ -23,17 +23,22 @@ class HostedCalls:
     @property
     def left(self) -> bool:
         """Whether one more may be made now."""
-        while self._times and self._times[0] <= self._clock() - HOUR_S:
-            self._times.popleft()
+        self._forget()
         return self._max is None or len(self._times) < self._max
 
     def count(self) -> None:
         """Count one, before it is made."""
+        self._forget()
         self._times.append(self._clock())
 
     def take_back(self) -> None:
         """Take back the last one counted: it was never sent."""
         self._times.pop()
+
+    def _forget(self) -> None:
+        """Forget those of more than an hour ago."""
+        while self._times and self._times[0] <= self._clock() - HOUR_S:
+            self._times.popleft()
 
 
 class Measurement:

@@ -188,6 +188,15 @@ def test_the_cap_that_would_have_held_is_one_of_an_hour() -> None:
     assert calls.left
 
 
+def test_calls_of_more_than_an_hour_ago_are_not_kept_where_nobody_asks_how_many_are_left() -> None:
+    now = 0.0
+    calls = HostedCalls(None, lambda: now)
+    for _ in range(3):
+        calls.count()
+        now += HOUR_S
+    assert len(calls._times) == 1
+
+
 async def test_a_prompt_that_the_cap_keeps_in_the_house_counts_once() -> None:
     house = House(
         local(DOWN), hosted(), FakeBackend("spare", [DOWN]), FakeBackend("last", [SPOKEN]), hosted_max_per_hour=0
