@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from math import inf
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -212,6 +213,7 @@ class OllamaBackend(Backend):
             installed = {entry.model for entry in (await self._client.list()).models if entry.model}
         wanted = (model for model in PREFERRED_MODELS if _tagged(model) in {_tagged(name) for name in installed})
         self._chosen = next(wanted, None)
+        self._residency.forget_size()
         if self._chosen is None:
             command = recommend_pull(read_memory_bytes())
             raise ModelMissing(f"{self.name} has no Nemotron 3 Nano; `{command}` gets it one")
@@ -246,7 +248,8 @@ class OllamaBackend(Backend):
         """
         if all(entry.is_ours for entry in running):
             return
-        size_bytes = self._residency.size_bytes or await self._estimate_bytes(model)
+        known = self._residency
+        size_bytes = known.size_bytes or max(known.least_bytes, await self._estimate_bytes(model))
         if not self._residency.has_room(running, size_bytes=size_bytes, memory_bytes=self._memory_bytes):
             raise MemoryTaken(f"{self.name} has other models in memory and no room for {model} beside them")
 
@@ -259,10 +262,14 @@ class OllamaBackend(Backend):
         return read_memory_bytes() * MODELS_SHARE if host in LOOPBACK else None
 
     async def _estimate_bytes(self, model: str) -> float:
-        """Estimate what a model that was never seen in memory takes there: its weights, and something beside them."""
+        """Estimate what a model that was never seen in memory takes there: its weights, and something beside them.
+
+        Without end where that is not told, as of a model that goes by a longer name than the list has.
+        """
         with self._own_errors():
             installed = (await self._client.list()).models
-        return max((e.size or 0 for e in installed if _tagged(e.model) == _tagged(model)), default=0) * LOADED_FACTOR
+        sizes = [entry.size or inf for entry in installed if _tagged(entry.model) == _tagged(model)]
+        return max(sizes, default=inf) * LOADED_FACTOR
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:

@@ -30,14 +30,15 @@ class Residency:
     """What was learned of our model in one box's memory, and of what loading it there does.
 
     ``num_ctx`` is the context in tokens that we want, ``sent_ctx`` the one to ask for so that nothing is loaded anew.
-    ``size_bytes`` is what the model took when it was last seen, None before. ``is_doubted`` says that a model which is
-    listed may be gone, as one whose runner was killed.
+    ``size_bytes`` is what the model took when it was last seen with that context, None before; ``least_bytes`` what it
+    took with a smaller one. ``is_doubted`` says that a model which is listed may be gone: one whose runner was killed.
     """
 
     def __init__(self, num_ctx: int) -> None:
         self.num_ctx = num_ctx
         self.sent_ctx = num_ctx
         self.size_bytes: int | None = None
+        self.least_bytes = 0
         self.is_doubted = False
         self._settled_ctx = UNTOLD
         self._cold_loads = 0
@@ -53,11 +54,17 @@ class Residency:
         ours = next((entry for entry in running if entry.is_ours), None)
         if ours is None or self._cold_loads:
             return False
-        self.size_bytes = ours.size_bytes or self.size_bytes
         if ours.context_length > self.num_ctx:
             self.sent_ctx = ours.context_length
-            return True
-        return ours.context_length in {self.num_ctx, self._settled_ctx, UNTOLD}
+        elif ours.context_length not in {self.num_ctx, self._settled_ctx, UNTOLD}:
+            self.least_bytes = ours.size_bytes
+            return False
+        self.size_bytes = ours.size_bytes or self.size_bytes
+        return True
+
+    def forget_size(self) -> None:
+        """Forget what the model took: another one is asked from now on."""
+        self.size_bytes, self.least_bytes = None, 0
 
     def has_room(self, running: Sequence[InMemory], *, size_bytes: float, memory_bytes: float | None) -> bool:
         """Whether our model may be loaded without pushing others' out; where the memory is not known, it may not."""

@@ -564,3 +564,39 @@ async def test_memory_of_this_machine_is_read_where_the_box_is_this_machine(
         box.use(OTHER)
         await backend.warm()
     assert set(box.resident) == {MODEL, OTHER}
+
+
+def in_memory(*models: str, context_length: int = 4096) -> Reply:
+    sizes = {MODEL: 2_900_000_000, OTHER: 5_600_000_000}
+    return whole({"models": [{"model": m, "size": sizes[m], "context_length": context_length} for m in models]})
+
+
+async def test_size_that_was_seen_with_a_smaller_context_does_not_tell_that_the_model_fits(
+    connect_ollama: Connect,
+) -> None:
+    async with serving(ollama_routes(LOADED, ps=in_memory(OTHER, MODEL, context_length=2048))) as server:
+        with pytest.raises(MemoryTaken):
+            await connect_ollama(server.url, model=MODEL, memory_gb=8.8).warm()
+    assert server.asked("/api/chat") == []
+
+
+async def test_size_of_a_model_that_went_away_does_not_tell_that_another_fits(connect_ollama: Connect) -> None:
+    large = whole({"models": [{"model": "nemotron-3-nano:30b", "size": 24_000_000_000}]})
+    show = [whole({"error": "model not found"}, 404), shown()]
+    ps = [in_memory(MODEL), in_memory(OTHER)]
+    async with serving(ollama_routes(tags=[installed(MODEL), large], ps=ps, show=show)) as server:
+        backend = connect_ollama(server.url, memory_gb=20)
+        assert await read(await backend.open(PROMPT)) == "Nine roofs were permitted."
+        with pytest.raises(NeverSent):
+            await backend.open(PROMPT)
+        with pytest.raises(MemoryTaken):
+            await backend.open(PROMPT)
+    assert len(server.asked("/api/chat")) == 1
+
+
+@pytest.mark.parametrize("tags", [installed(MODEL), whole({"models": [{"model": f"own/{MODEL}"}]})])
+async def test_model_whose_size_is_not_told_is_not_loaded_beside_others(connect_ollama: Connect, tags: Reply) -> None:
+    async with serving(ollama_routes(LOADED, tags=tags, ps=in_memory(OTHER))) as server:
+        with pytest.raises(MemoryTaken):
+            await connect_ollama(server.url, model=f"own/{MODEL}", memory_gb=64).warm()
+    assert server.asked("/api/chat") == []
