@@ -107,7 +107,15 @@ class OpenAIBackend(Backend):
                 if "stream_options" not in str(error):
                     raise
                 self._counts_tokens = False
+                return await self._send_again(body)
         return await self._create(body)
+
+    async def _send_again(self, body: dict[str, Any]) -> openai.AsyncStream[ChatCompletionChunk]:
+        """Send a chat that the server was given before: also where it cannot be reached any more, it has seen it."""
+        try:
+            return await self._create(body)
+        except openai.APIConnectionError:
+            raise BackendUnavailable(f"{self.name} closed the connection or did not answer in time") from None
 
     async def _create(self, body: dict[str, Any]) -> openai.AsyncStream[ChatCompletionChunk]:
         stream = await self._client.chat.completions.create(**body, stream=True)

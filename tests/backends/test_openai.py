@@ -19,6 +19,8 @@ from tests.backends.servers import (
     COUNTED,
     DONE,
     Reply,
+    Request,
+    ScriptedServer,
     completion,
     delta,
     openai_routes,
@@ -105,6 +107,30 @@ async def test_server_that_counts_no_tokens_is_asked_again_without_that_wish(con
         assert await read(await backend.open(PROMPT)) == "Two pools."
         assert await read(await backend.open(PROMPT)) == "Two pools."
     assert ["stream_options" in request.body for request in server.asked(PATH)] == [True, False, False]
+
+
+async def test_server_that_is_gone_once_it_refused_the_wish_for_a_count_has_seen_the_prompt(
+    connect_openai: Connect,
+) -> None:
+    gone = asyncio.Event()
+
+    class LeavingServer(ScriptedServer):
+        def choose_reply(self, request: Request) -> Reply:
+            gone.set()
+            return super().choose_reply(request)
+
+    refusal = whole({"error": {"message": "unknown field: stream_options"}}, 400, connection="close")
+    scripted = LeavingServer(openai_routes(refusal))
+    server = await asyncio.start_server(scripted.handle, "127.0.0.1", 0)
+    backend = connect_openai(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    opening = asyncio.create_task(backend.open(PROMPT))
+    await gone.wait()
+    server.close()
+    with pytest.raises(BackendUnavailable) as caught:
+        await opening
+    await scripted.stop()
+    assert len(scripted.requests) == 1
+    assert not isinstance(caught.value, NeverSent)
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
