@@ -232,12 +232,12 @@ class OllamaBackend(Backend):
         return [_read_in_memory(entry, is_ours=entry.model in ours) for entry in running]
 
     async def _find_weights(self, entry: ollama.ProcessResponse.Model) -> str | None:
-        """Find which weights a model in memory has, None where that is not told."""
+        """Find which weights a model in memory has, None where that is not told, as of one that others broke."""
         known_as = entry.digest or entry.model
         if known_as not in self._weights:
             try:
                 self._weights[known_as] = _read_weights(await self._client.show(entry.model or ""))
-            except ModelMissing:
+            except BackendUnavailable:
                 return None
         return self._weights[known_as]
 

@@ -600,3 +600,13 @@ async def test_model_whose_size_is_not_told_is_not_loaded_beside_others(connect_
         with pytest.raises(MemoryTaken):
             await connect_ollama(server.url, model=f"own/{MODEL}", memory_gb=64).warm()
     assert server.asked("/api/chat") == []
+
+
+@pytest.mark.parametrize("status", [404, 500])
+async def test_model_of_others_that_cannot_be_looked_at_keeps_nobody_from_ours(
+    connect_ollama: Connect, status: int
+) -> None:
+    show = [shown(modelfile="FROM /models/blobs/sha256-1"), whole({"error": "no"}, status), shown()]
+    async with serving(ollama_routes(LOADED, ps=in_memory(OTHER), show=show)) as server:
+        await connect_ollama(server.url, model=MODEL, memory_gb=64).warm()
+    assert len(server.asked("/api/chat")) == 1
