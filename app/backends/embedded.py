@@ -126,19 +126,26 @@ class EmbeddedBackend(Backend):
         await self._stop()
         self._count_start()
         key = secrets.token_urlsafe()
-        self._child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", __name__),
-            env={name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ} | {"PYTHONPATH": str(ROOT)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        self._child = await self._begin_child()
         try:
             address = await self._instruct(self._child, key)
         except BaseException:
             await self._stop()
             raise
         self._server = self._speak_to(address, key)
+
+    async def _begin_child(self) -> asyncio.subprocess.Process:
+        kept = {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}
+        try:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", __name__),
+                env=kept | {"PYTHONPATH": str(ROOT)},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except OSError:  # no memory for it, no process left
+            raise NeverSent(f"{self.name} could not be started") from None
 
     async def _instruct(self, child: asyncio.subprocess.Process, key: str) -> str:
         """Tell the child what to serve and wait for its address; a child that dies instead raises."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.backends.base import MustLoad, Prompt
+from app.backends.base import MustLoad, NeverSent, Prompt
 from app.backends.embedded import EmbeddedBackend, find_weights
 from app.settings import BackendSettings
 
@@ -57,3 +57,11 @@ async def test_child_that_ends_before_it_serves_is_no_voice(tmp_path: Path) -> N
         await backend.open(Prompt("Tell.", "Roofs?"))
     await backend.aclose()
     assert not backend.runs
+
+
+async def test_child_that_cannot_even_be_begun_is_no_voice(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(packages / "no-python"))
+    backend = EmbeddedBackend("embedded", BackendSettings(kind="embedded"))
+    with pytest.raises(NeverSent):
+        await backend.warm()
+    await backend.aclose()
