@@ -152,8 +152,11 @@ class OllamaBackend(Backend):
             model = await self._find_model()
             running = await self._list_running(model)
             resident = self._residency.is_there(running)
+            if not resident and await self._is_handed_on(model):
+                return self.tell_state(reachable=True)
             if not resident:
                 await self._spare_others(model, running)
+            self._remote = False
             return self.tell_state(reachable=True, resident=resident)
         except (ModelMissing, MemoryTaken) as error:
             return self.tell_state(reachable=True, resident=False, note=str(error))

@@ -240,11 +240,13 @@ class Router:
 
     async def _look(self, post: Post) -> BackendState:
         backend = post.backend
-        may_look = not (self._local_only and backend.hosted)
-        state = await backend.look() if may_look else backend.tell_state(note="not used: questions stay in the house")
+        # An Ollama in the house is looked at also where its model is not: another one may have its name by now.
+        may_look = not (self._local_only and backend.settings.is_hosted)
+        state = await backend.look() if may_look else backend.tell_state()
+        stays = "not used: questions stay in the house" if self._local_only and backend.hosted else None
         return replace(
             state,
-            note=post.breaker.note or state.note,
+            note=post.breaker.note or stays or state.note,
             breaker=post.breaker.state,
             asked_again_in_s=post.breaker.opens_in_s,
             speaking=post.speaking,

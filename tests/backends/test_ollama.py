@@ -323,7 +323,9 @@ async def test_model_that_runs_on_another_host_is_known_as_hosted_from_the_warm_
     async with serving(ollama_routes(ps=NOTHING_RUNS, show=show)) as server:
         backend = connect_ollama(server.url, model="large:cloud")
         await backend.warm()
+        state = await backend.look()
     assert backend.hosted
+    assert (state.hosted, state.reachable, state.resident) == (True, True, None)
     assert server.asked("/api/chat") == []
 
 

@@ -595,6 +595,19 @@ async def test_first_question_to_an_ollama_that_is_found_to_hand_on_counts_as_a_
     assert len(server.asked("/api/chat")) == 1
 
 
+async def test_with_local_only_an_ollama_is_asked_again_once_its_model_is_in_the_house() -> None:
+    show = [shown(remote_host="https://somewhere.example:443", remote_model="large"), shown()]
+    ps = [NOTHING_RUNS, running("large:latest")]
+    async with serving(ollama_routes(ps=ps, show=show)) as server:
+        entry = {"kind": "ollama", "url": server.url, "model": "large"}
+        router = build_router(settings_for(entry, local_only=True))
+        async with aclosing(router):
+            assert await ask(router) is None
+            assert [state.hosted for state in (await router.state()).backends] == [False]
+            assert await ask(router) == "Nine roofs were permitted."
+    assert len(server.asked("/api/chat")) == 1
+
+
 async def test_next_box_answers_while_the_first_one_loads_and_then_the_first_answers() -> None:
     async with AsyncExitStack() as stack:
         loading = ollama_routes(
