@@ -426,9 +426,12 @@ class Backend(ABC):
         began_at = asyncio.get_running_loop().time()
         self._keep_in_the_house(prompt)
         try:
-            first_token_s = await self.get_ready(wait_for_load=wait_for_load)
+            async with asyncio.timeout_at(began_at + self.settings.deadlines.total_s):
+                first_token_s = await self.get_ready(wait_for_load=wait_for_load)
         except NeverSent:
             raise
+        except TimeoutError:
+            raise NeverSent(f"{self.name} did not tell in time whether it can answer") from None
         except BackendUnavailable as error:
             raise NeverSent(
                 str(error), fatal=error.fatal, retry_after_s=error.retry_after_s, status=error.status

@@ -187,8 +187,9 @@ class OllamaBackend(Backend):
     async def _load_model(self, model: str) -> None:
         """Have Ollama load the model and wait until it has."""
         with self._own_errors():
-            parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
-            ended = [part.done_reason async for part in parts if part.done]
+            async with asyncio.timeout(LOAD_MAX_S):  # a client's own limit begins anew at every byte
+                parts = await self._chat([], max_tokens=Prompt("", "").max_tokens, schema=None)
+                ended = [part.done_reason async for part in parts if part.done]
         if not ended:
             raise BackendUnavailable(f"{self.name} broke off while loading {model}")
         if ended[-1] == "unload":

@@ -79,8 +79,10 @@ class OpenAIBackend(Backend):
         """Have a server in the house say one token: its protocol knows no other way to load. Hosted ones are warm."""
         if self.hosted:
             return
-        async for _ in self.stream(Prompt("Say yes.", "Yes?", max_tokens=1)):
-            pass
+        with self._own_errors():
+            async with asyncio.timeout(LOAD_MAX_S):
+                async for _ in self.stream(Prompt("Say yes.", "Yes?", max_tokens=1)):
+                    pass
 
     async def look(self) -> BackendState:
         """Look for a server in the house by its list of models; a hosted one is sent nothing."""

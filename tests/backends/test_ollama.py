@@ -412,6 +412,25 @@ async def test_ollama_that_drips_when_looked_at_is_given_up_soon_and_was_sent_no
         assert not (await backend.look()).reachable
 
 
+async def test_looking_at_a_slow_ollama_takes_no_longer_than_an_answer_may(connect_ollama: Connect) -> None:
+    """Each look has its own limit, and there is one for every model of others."""
+    others = whole({"models": [{"model": f"m{number}"} for number in range(20)]})
+    slow = shown(modelfile="FROM /models/blobs/sha256-1")
+    show = Reply([0.1, *slow.pieces], content_type=slow.content_type)
+    async with serving(ollama_routes(ps=others, show=show)) as server, asyncio.timeout(1.5):
+        deadlines = QUICK.model_copy(update={"total_s": 0.5})
+        with pytest.raises(NeverSent, match="did not tell in time"):
+            await connect_ollama(server.url, model=MODEL, deadlines=deadlines).open(PROMPT)
+
+
+async def test_load_that_drips_ends(connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(ollama_routes(chat(*drip(part()), end="hang"), ps=NOTHING_RUNS)) as server, asyncio.timeout(3):
+        backend = connect_ollama(server.url, model=MODEL)
+        monkeypatch.setattr("app.backends.ollama.LOAD_MAX_S", 0.3)
+        with pytest.raises(BackendUnavailable, match="did not answer in time"):
+            await backend.warm()
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:{port}"], ids=["refused", "no TLS"])
 async def test_ollama_that_cannot_be_reached_was_sent_nothing(connect_ollama: Connect, url: str) -> None:
     async with serving(ollama_routes()) as server:

@@ -340,3 +340,12 @@ async def test_readiness_shows_whether_a_server_in_the_house_answers(
 
 def test_openai_entry_that_leaves_hosted_out_is_hosted() -> None:
     assert BackendSettings(kind="openai", url="http://127.0.0.1:1/v1", model="m", deadlines=PATIENT).is_hosted
+
+
+async def test_warm_up_that_drips_ends(connect_openai: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = completion(*drip(b": wait\n\n"), end="hang")
+    async with serving(openai_routes(waiting)) as server, asyncio.timeout(3):
+        backend = connect_openai(server.url)
+        monkeypatch.setattr("app.backends.openai.LOAD_MAX_S", 0.3)
+        with pytest.raises(BackendUnavailable, match="did not answer in time"):
+            await backend.warm()
