@@ -283,6 +283,12 @@ class OllamaBackend(Backend):
         except ModelMissing as error:
             self._chosen = None
             raise ModelMissing(str(error), fatal=self.settings.model is not None) from None
+        except BackendUnavailable as error:
+            if error.status != httpx.codes.NOT_FOUND or self._chosen is None:
+                raise
+            # Deleted while it was in memory, where it goes on being listed: the next question chooses anew.
+            self._chosen = None
+            raise BackendUnavailable(str(error), status=error.status) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ConnectionError):
             raise NeverSent(f"{self.name} cannot be reached") from None
         except (httpx.TimeoutException, TimeoutError):

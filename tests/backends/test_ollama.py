@@ -148,6 +148,21 @@ async def test_chosen_model_that_went_away_is_chosen_anew(connect_ollama: Connec
         assert (await backend.open(PROMPT)).model == MODEL
 
 
+async def test_chosen_model_that_was_deleted_while_it_is_still_listed_is_chosen_anew(connect_ollama: Connect) -> None:
+    other = "nemotron-3-nano:30b"
+    routes = ollama_routes(
+        [whole({"error": "model not found"}, 404), SPOKEN],
+        tags=[installed(MODEL), installed(other)],
+        ps=[running(), running(other)],
+    )
+    async with serving(routes) as server:
+        backend = connect_ollama(server.url)
+        with pytest.raises(BackendUnavailable) as caught:
+            await backend.open(PROMPT)
+        assert not caught.value.fatal
+        assert (await backend.open(PROMPT)).model == other
+
+
 @pytest.mark.parametrize(
     ("gigabytes", "size"), [(0, "4b"), (8, "4b"), (16, "4b"), (24, "4b"), (31.3, "30b"), (33, "30b"), (64, "30b")]
 )
