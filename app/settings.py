@@ -54,8 +54,8 @@ class BackendSettings(BaseModel, frozen=True, extra="forbid"):
         default=None,
         gt=0,
         le=100_000,
-        description="what an Ollama's box has for all its models; unset: three quarters of this machine's, and unknown "
-        "for another, where no other model is then pushed out",
+        description="what an Ollama's box has for all its models, its GPU's where that has memory of its own; unset: "
+        "three quarters of this machine's, and unknown for another, where no other model is then pushed out",
     )
     deadlines: Deadlines = Field(default=Deadlines(), description="seconds for each part of an answer")
 

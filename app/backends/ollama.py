@@ -109,10 +109,8 @@ class OllamaBackend(Backend):
     async def get_ready(self, *, wait_for_load: bool) -> float:
         model = await self._find_model()
         running = await self._list_running(model)
-        if self._residency.is_there(running) and not self._residency.is_doubted:
-            self._remote = False
-            return self.settings.deadlines.first_token_s
-        if await self._is_handed_on(model):
+        # Also for one in memory: its name may by now be that of a model on another host.
+        if await self._is_handed_on(model) or (self._residency.is_there(running) and not self._residency.is_doubted):
             return self.settings.deadlines.first_token_s
         await self._spare_others(model, running)
         # Also for a question that waits: should it give up first, the load goes on and the next one finds it done.

@@ -4,10 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 UNTOLD = 0  # the context of a model in memory, where an older server does not tell it
 # A model whose time ends so soon went by itself.
 EXPIRES_WITHIN = timedelta(seconds=2)
+# For how long others' models are spared after a load of ours has pushed one out. Not for good: somebody else may have
+# taken it out just then, or the box may be set otherwise since.
+SPARES_S = 6 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Residency:
         self.is_doubted = False
         self._settled_ctx = UNTOLD
         self._cold_loads = 0
-        self._pushes_others_out = False
+        self._spares_until = 0.0
 
     def is_there(self, running: Sequence[InMemory]) -> bool:
         """Whether our model is in memory with our context, or a larger one, which is then taken as it is.
@@ -71,7 +75,9 @@ class Residency:
         others = [entry.size_bytes for entry in running if not entry.is_ours]
         if not others:
             return True
-        return not self._pushes_others_out and memory_bytes is not None and sum(others) + size_bytes <= memory_bytes
+        return (
+            monotonic() >= self._spares_until and memory_bytes is not None and sum(others) + size_bytes <= memory_bytes
+        )
 
     @contextmanager
     def loading(self, *, is_cold: bool) -> Iterator[None]:
@@ -86,10 +92,11 @@ class Residency:
         """Remember what a load of ours did to the context, which a server lowers to what the model was made for.
 
         And whether others were pushed out though memory would hold both (``OLLAMA_MAX_LOADED_MODELS``, which no call
-        tells): then they never are again.
+        tells): then they are spared for long.
         """
         self.is_doubted = False
         self._settled_ctx = next((entry.context_length for entry in after if entry.is_ours), UNTOLD)
         still_there = {entry.model for entry in after}
         gone = [entry for entry in before if not entry.is_ours and not entry.has_expired]
-        self._pushes_others_out |= any(entry.model not in still_there for entry in gone)
+        if any(entry.model not in still_there for entry in gone):
+            self._spares_until = monotonic() + SPARES_S

@@ -95,9 +95,10 @@ class Conversation:
     async def _take_slot(self, left: Sequence[Post]) -> Post | None:
         """Take a slot of the first backend that has one, or wait at the busy box where the fewest wait.
 
-        None where nobody is left, or every queue is full. Hosted is for a box that fails or must load, never for a busy
-        one: behind a busy box no hosted backend is asked.
+        None where nobody is left, every queue is full, or the wait was in vain and nobody else is free by then. Hosted
+        is for a box that fails or must load, never for a busy one: behind a busy box no hosted backend is asked.
         """
+        is_late = False
         while True:
             busy = list[Post]()
             for post in left:
@@ -110,13 +111,13 @@ class Conversation:
                     self._note_refusal()
             self.waits_in_vain = bool(busy)
             shortest = min((post for post in busy if post.has_room), key=lambda post: post.waiting, default=None)
-            if shortest is None:
-                for post in busy:
+            if is_late or shortest is None:
+                for post in () if is_late else busy:
                     self._ledger.metrics.note_turned_away(post.backend.name, "full")
                 return None
-            if not await shortest.wait_for_slot():
+            if is_late := not await shortest.wait_for_slot():
                 self._ledger.metrics.note_turned_away(shortest.backend.name, "late")
-                return None
+                continue
             self.waits_in_vain = False
             # What held for those looked at after it does not hold for this one, and the cap may be reached by now.
             self._stays = shortest is not busy[0] or not self._hosted_calls.left

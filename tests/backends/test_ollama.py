@@ -3,12 +3,14 @@
 import asyncio
 import time
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from app.backends import base
 from app.backends.base import BackendState, MustLoad, NeverSent, Prompt, Usage
 from app.backends.ollama import MemoryTaken, recommend_pull
+from app.backends.residency import SPARES_S
 from app.errors import BackendUnavailable
 from app.settings import Deadlines
 from tests.backends.conftest import Connect
@@ -139,7 +141,7 @@ async def test_model_pulled_later_is_found(connect_ollama: Connect) -> None:
 async def test_chosen_model_that_went_away_is_chosen_anew(connect_ollama: Connect) -> None:
     gone = whole({"error": "model not found"}, 404)
     tags = [installed("nemotron-3-nano:30b"), installed(MODEL)]
-    routes = ollama_routes(tags=tags, ps=[NOTHING_RUNS, running()], show=gone)
+    routes = ollama_routes(tags=tags, ps=[NOTHING_RUNS, running()], show=[gone, shown()])
     async with serving(routes) as server:
         backend = connect_ollama(server.url)
         with pytest.raises(NeverSent) as caught:
@@ -551,6 +553,33 @@ async def test_box_that_keeps_one_model_only_is_found_out_by_one_load(connect_ol
     assert box.loads == [OTHER, MODEL, OTHER]
 
 
+async def test_others_models_are_spared_for_hours_and_not_for_good(
+    connect_ollama: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("app.backends.residency.monotonic", lambda: now)
+    box = SmallBox(16_000_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000}, models_max=1)
+    async with listening(box):
+        backend = connect_ollama(box.url, model=MODEL, memory_gb=16)
+        box.use(OTHER)
+        await backend.warm()
+        box.use(OTHER)
+        box.models_max = 2
+        with pytest.raises(MemoryTaken):
+            await backend.warm()
+        now += SPARES_S
+        await backend.warm()
+    assert set(box.resident) == {MODEL, OTHER}
+
+
+async def test_model_in_memory_whose_name_is_by_now_that_of_one_elsewhere_is_hosted(connect_ollama: Connect) -> None:
+    async with serving(ollama_routes(show=shown(remote_host="https://ollama.example:443"))) as server:
+        backend = connect_ollama(server.url, model=MODEL)
+        with pytest.raises(NeverSent, match="hosted"):
+            await backend.open(replace(PROMPT, local_only=True))
+    assert server.asked("/api/chat") == []
+
+
 async def test_what_the_model_took_before_tells_whether_it_fits(connect_ollama: Connect) -> None:
     box = SmallBox(9_300_000_000, {MODEL: 2_800_000_000, OTHER: 5_600_000_000})
     async with listening(box):
@@ -618,7 +647,7 @@ async def test_size_that_was_seen_with_a_smaller_context_does_not_tell_that_the_
 
 async def test_size_of_a_model_that_went_away_does_not_tell_that_another_fits(connect_ollama: Connect) -> None:
     large = whole({"models": [{"model": "nemotron-3-nano:30b", "size": 24_000_000_000}]})
-    show = [whole({"error": "model not found"}, 404), shown()]
+    show = [shown(), whole({"error": "model not found"}, 404), shown()]
     ps = [in_memory(MODEL), in_memory(OTHER)]
     async with serving(ollama_routes(tags=[installed(MODEL), large], ps=ps, show=show)) as server:
         backend = connect_ollama(server.url, memory_gb=20)

@@ -282,6 +282,20 @@ async def test_wait_in_the_queue_has_a_deadline() -> None:
     assert len(box.prompts) == 1
 
 
+async def test_question_that_waited_in_vain_goes_to_a_box_that_got_free_meanwhile() -> None:
+    one = FakeBackend("one", [[60.0]], slots=1, queue=1, deadlines=Deadlines(queue_s=0.1))
+    two = FakeBackend("two", [[60.0], SPOKEN], slots=1)
+    router = Router([one, two])
+    tasks = [asyncio.create_task(ask(router)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    late = asyncio.create_task(ask(router))
+    await asyncio.sleep(0.01)
+    tasks[1].cancel()
+    assert await asyncio.wait_for(late, 5) == "Nine roofs."
+    tasks[0].cancel()
+    await asyncio.wait(tasks)
+
+
 async def test_free_box_is_asked_before_anyone_waits_and_then_the_one_with_the_shorter_queue() -> None:
     boxes = [FakeBackend(name, [[name, 60.0]], slots=1, queue=2) for name in ("one", "two")]
     router = Router(boxes)
