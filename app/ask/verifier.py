@@ -1,6 +1,6 @@
 """Which of a model's sentences the facts support. A sentence passes whole, or is dropped.
 
-A model may choose the words between, and nothing else. Per sentence: every number and every word that carries meaning
+A model may choose the words between, and nothing else. Per sentence: every number, sign and word that carries meaning
 has to come from one fact, all that the fact says has to be there, and each number has to keep a neighbour. Words of the
 scope that all facts share may be left out by a sentence that points back to it ("these", "those"). Several ranked
 groups or years may be told in one sentence, each name with its own figure.
@@ -18,7 +18,15 @@ NEUTRAL = frozenset(
 )
 """Words that claim nothing by themselves. "no", "not", "than", "more" and all words of change are not among them."""
 POINTERS = frozenset({"these", "those", "them", "they", "such"})
-TOKEN = re.compile(r"\$?\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)?|[%$]|(?<!\d)-(?=[$\d])")
+# A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
+# looks like a zero.
+TOKEN = re.compile(
+    r"""\$?\.?\d+(?:,\d{3})*(?:\.\d+)?
+    |[^\W\d_]+(?:'[^\W\d_]+)?
+    |(?<!\d)[-‐-―](?=[$.\d])
+    |[^\w\s.,;:!'"“”()‐-―-]""",
+    re.VERBOSE,
+)
 SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
 LETTER = re.compile(r"\S")
 SENTENCE_MAX = 600
@@ -90,10 +98,13 @@ def tokenize(text: str) -> list[str]:
 
 
 def normalize(token: str) -> str:
-    """Give a number without its commas and needless zeros, and a word without its plural."""
+    """Give a number without its commas and needless zeros, and a word without its plural.
+
+    Three zeros stay: half the world reads "120.000" as a hundred and twenty thousand.
+    """
     if token[-1].isdigit():
         number = token.replace(",", "")
-        return number.rstrip("0").rstrip(".") if "." in number else number
+        return number.rstrip("0").rstrip(".") if "." in number and not number.endswith(".000") else number
     return token[:-1] if len(token) > 3 and token.endswith("s") and not token.endswith("ss") else token
 
 

@@ -165,3 +165,22 @@ def test_a_text_in_which_no_sentence_ends_takes_no_time() -> None:
 @pytest.mark.parametrize("letter", ["\0", "\x1b", "\u200b", "\u202e", "\u2066", "\ufeff", "\ud800"])
 def test_a_true_sentence_with_letters_that_are_not_seen_is_dropped(letter: str) -> None:
     assert make_verifier(*ALL).check(COUNT.sentence.replace("120", f"{letter}120")) is None
+
+
+@pytest.mark.parametrize(
+    "figure",
+    ["−120", "–120", "﹣120", "<120", "≥120", "≠120", "~120", "€120", "120○", "120\u0338", "120 ㎞", "120٪", "120+"],
+)
+def test_a_figure_with_a_sign_that_no_fact_has_is_dropped(figure: str) -> None:
+    assert make_verifier(*ALL).check(COUNT.sentence.replace("120", figure)) is None
+
+
+@pytest.mark.parametrize("figure", [".120", "120.000"])
+def test_a_figure_whose_point_makes_it_another_one_is_dropped(figure: str) -> None:
+    assert make_verifier(*ALL).check(COUNT.sentence.replace("120", figure)) is None
+
+
+def test_marks_of_a_sentence_and_signs_of_a_fact_pass() -> None:
+    row = make_fact(9, "Permit 2014-1 at 12 1/2 A & B ST: solar; issued 2014-05-28; no stated cost.")
+    assert make_verifier(row).check(row.sentence)
+    assert make_verifier(*ALL).check("Electrical – 80, “Building” (30); Plumbing: 10.")
