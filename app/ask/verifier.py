@@ -1,14 +1,16 @@
 """Which of a model's sentences the facts support. A sentence passes whole, or is dropped.
 
 A model may choose the words between, and nothing else. Per sentence: every number, sign and word that carries meaning
-has to come from one fact, all that the fact says has to be there, and each number has to keep a neighbour. Words of the
-scope that all facts share may be left out by a sentence that points back to it ("these", "those"). Several ranked
-groups or years may be told in one sentence, each name with its own figure.
+has to come from one fact, all that the fact says has to be there, each number has to keep a neighbour, and what is
+bound together there has to stay so: a "no" and what it denies, a figure and its unit. Words of the scope that all facts
+share may be left out by a sentence that points back to it ("these", "those"). Several ranked groups or years may be
+told in one sentence, each name with its own figure.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.ask.facts import Facts
 
@@ -18,10 +20,15 @@ NEUTRAL = frozenset(
 )
 """Words that claim nothing by themselves. "no", "not", "than", "more" and all words of change are not among them."""
 POINTERS = frozenset({"these", "those", "them", "they", "such"})
-# A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
+DENIALS = frozenset({"no", "not", "none", "cannot"})
+PERIODS = frozenset({"from", "to", "by"})
+"""Small words that make another period, or another size, of a number: "by 2014" is not "in 2014"."""
+UNITS = frozenset({"m", "%"})
+# A date is one number. A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
 # looks like a zero.
 TOKEN = re.compile(
-    r"""\$?\.?\d+(?:,\d{3})*(?:\.\d+)?
+    r"""\d{4}-\d\d-\d\d(?!\d)
+    |\$?\.?\d+(?:,\d{3})*(?:\.\d+)?
     |[^\W\d_]+(?:'[^\W\d_]+)?
     |(?<!\d)[-‐-―](?=[$.\d])
     |[^\w\s.,;:!'"“”()‐-―-]""",
@@ -76,7 +83,11 @@ class Verifier:
         if left_out and not (points_back and left_out <= self.scope):
             return False
         kept = [token for token in said if token not in left_out]
-        return keeps_neighbours(tokens, said, kept) and keeps_order(claimed, supported)
+        return (
+            keeps_neighbours(tokens, said, kept)
+            and keeps_bonds(tokens, said, left_out)
+            and keeps_order(claimed, supported)
+        )
 
     def _match_ranking(self, tokens: list[str]) -> tuple[str, ...]:
         """Give the facts of leading groups that a sentence lists in order, each name beside its own figure."""
@@ -131,6 +142,27 @@ def keeps_neighbours(tokens: list[str], said: list[str], kept: list[str]) -> boo
     return all(numbers.count(number) <= said.count(number) for number in numbers)
 
 
+def keeps_bonds(tokens: list[str], said: list[str], left_out: set[str]) -> bool:
+    """Tell whether what the sentence binds together is so in the fact, and each of the fact's denials is there."""
+    made, held = set(bonds(tokens)), set(bonds(said))
+    denied = {bond for bond in held if bond[0] in DENIALS and left_out.isdisjoint(bond)}
+    return denied <= made <= held
+
+
+def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
+    """Give each denial with what it denies, each number with its unit, and with a small word that bounds it."""
+    for place, token in enumerate(tokens):
+        if token in DENIALS:
+            yield token, next((word for word in tokens[place + 1 :] if word == "permit" or word not in NEUTRAL), "")
+        elif is_number(token):
+            yield from (pair for pair in pairwise(tokens[max(place - 1, 0) : place + 2]) if is_bond(pair))
+
+
+def is_bond(pair: tuple[str, str]) -> bool:
+    """Tell whether a number stands with its unit, or behind a word that bounds it."""
+    return pair[0] in PERIODS or pair[1] in UNITS
+
+
 def neighbours(tokens: list[str]) -> Iterator[tuple[str, str]]:
     """Give each number with each token beside it."""
     for place, token in enumerate(tokens):
@@ -147,8 +179,11 @@ def around(tokens: list[str], place: int) -> Iterator[str]:
 
 
 def keeps_order(claimed: list[str], supported: list[str]) -> bool:
-    """Tell whether a sentence that compares keeps the fact's order: "A exceeds B" is not "B exceeds A"."""
-    if "exceed" not in supported:
+    """Tell whether a sentence that compares, or tells a part of a whole, keeps the fact's order.
+
+    "A exceeds B" is not "B exceeds A".
+    """
+    if {"exceed", "these"}.isdisjoint(supported):
         return True
     rest = iter(supported)
     return all(token in rest for token in claimed if token not in POINTERS)

@@ -184,3 +184,37 @@ def test_marks_of_a_sentence_and_signs_of_a_fact_pass() -> None:
     row = make_fact(9, "Permit 2014-1 at 12 1/2 A & B ST: solar; issued 2014-05-28; no stated cost.")
     assert make_verifier(row).check(row.sentence)
     assert make_verifier(*ALL).check("Electrical – 80, “Building” (30); Plumbing: 10.")
+
+
+ROWS = [
+    make_fact(9, "Permit 2014-7 EP at 12 OAK ST: solar; not issued; estimated cost $45,000."),
+    make_fact(
+        9, "Permit 2014-7 EP is 176.3 m away at 12 OAK ST: no category; issued 2014-05-28; estimated cost $45,000."
+    ),
+    make_fact(9, "Of the solar permits, 8 have no usable point and cannot be counted."),
+    make_fact(9, "There are 7 solar permits issued from 2014-03-05 to 2015-06-07."),
+    make_fact(9, "None of the solar permits issued in 2014 states an estimated cost."),
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_fact_in_its_own_words_passes(row: Fact) -> None:
+    assert make_verifier(row).check(row.sentence) is not None
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Permit 2014-7 EP at 12 OAK ST: not solar; issued; estimated cost $45,000.",
+        "Permit 2014-7 EP is 176.3 m away at 12 OAK ST: category; no issued 2014-05-28; estimated cost $45,000.",
+        "Permit 2014-7 EP OAK ST is 176.3, at 12 m away: no category; issued 2014-05-28; estimated cost $45,000.",
+        "No solar permits cannot be counted, 8 have usable point.",
+        "There are 7 solar permits issued from 2014-06-07 to 2015-03-05.",
+        "The solar permits state an estimated cost; none issued in 2014.",
+        "120 permits state an estimated cost, 100 of these.",
+        "120 solar permits were issued by 2014 within 800 m of 5604 MANOR RD.",
+        "120 solar permits were issued from 2014 within 800 m of 5604 MANOR RD.",
+    ],
+)
+def test_the_words_of_a_fact_put_together_to_another_one_are_dropped(sentence: str) -> None:
+    assert make_verifier(*ROWS, *ALL).check(sentence) is None
