@@ -102,8 +102,8 @@ def fence(question: str) -> str:
 
     What goes beyond :data:`QUESTION_TOKENS` is left out, and the line says so.
     """
-    plain = " ".join(strip_control_words(question).replace("<<<", " ").replace(">>>", " ").split())
-    plain = "".join(letter for letter in plain if letter.isprintable())
+    seen = "".join(letter for letter in " ".join(question.split()) if letter.isprintable())
+    plain = " ".join(strip_control_words(seen).replace("<<<", " ").replace(">>>", " ").split())
     kept = cut(plain)
     label = "Question" if kept == plain else f"Question, cut after {len(kept)} of {len(plain):,} characters"
     return f"{label}: <<<{kept}>>>"
