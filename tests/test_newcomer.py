@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from app.database import name_driver
+from app.settings import OWN_NAMES
 from scripts.newcomer import cluster as clusters
 from scripts.newcomer import embedded, environment
 from scripts.newcomer.cluster import Cluster, claim_sockets, ensure_cluster, find_cluster, find_postmaster, stop_cluster
@@ -287,6 +288,12 @@ def test_compose_publishes_every_port_on_this_machine_alone() -> None:
     published = re.findall(r'^ +- "?([^"\s]+:\d+)"?$', (ROOT / "docker-compose.yml").read_text(), flags=re.MULTILINE)
     assert len(published) == 3
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_compose_passes_every_setting_on() -> None:
+    decided = {"host", "port", "database_url", "embedded_model_path", "today"}
+    passed = re.findall(r"^ +UNDERVOLT_([A-Z_]+):$", (ROOT / "docker-compose.yml").read_text(), flags=re.MULTILINE)
+    assert {name.lower() for name in passed} == OWN_NAMES - decided
 
 
 def write_program(path: Path, line: str) -> None:
