@@ -1,8 +1,8 @@
 """Shows what the service would do: ``settings`` lists every setting, ``prompt "QUESTION"`` what a model is given.
 
 ``python -m scripts.explain prompt "how many solar permits in 2015?" [--lat 30.27 --lng -97.74]`` prints the bytes of
-the system prompt and of the user turn, as the first backend's context allows: those of telling, or of planning where
-rules know no word for what is asked. Nothing is sent anywhere.
+the system prompt and of the user turn, as the smallest context of the backends allows: those of telling, or of planning
+where rules know no word for what is asked. Nothing is sent anywhere.
 """
 
 import argparse
