@@ -21,8 +21,8 @@ NEUTRAL = frozenset(
 """Words that claim nothing by themselves. "no", "not", "than", "more" and all words of change are not among them."""
 POINTERS = frozenset({"these", "those", "them", "they", "such"})
 DENIALS = frozenset({"no", "not", "none", "cannot"})
-PERIODS = frozenset({"from", "to", "by"})
-"""Small words that make another period, or another size, of a number: "by 2014" is not "in 2014"."""
+BOUNDS = frozenset({"from", "to", "by", "since", "least", "most", "number", "zip"})
+"""Words that say what a number behind them is: "by 2014" is not "in 2014", nor "at least 120" 120."""
 UNITS = frozenset({"m", "%"})
 # A date is one number. A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
 # looks like a zero.
@@ -92,6 +92,8 @@ class Verifier:
     def _match_ranking(self, tokens: list[str]) -> tuple[str, ...]:
         """Give the facts of leading groups that a sentence lists in order, each name beside its own figure."""
         claimed = [token for token in content(tokens) if token not in POINTERS]
+        if any(bonds(tokens)):
+            return ()
         ids: list[str] = []
         for fact, label in self.labelled:
             figure = content(tokenize(f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"))
@@ -143,10 +145,8 @@ def keeps_neighbours(tokens: list[str], said: list[str], kept: list[str]) -> boo
 
 
 def keeps_bonds(tokens: list[str], said: list[str], left_out: set[str]) -> bool:
-    """Tell whether what the sentence binds together is so in the fact, and each of the fact's denials is there."""
-    made, held = set(bonds(tokens)), set(bonds(said))
-    denied = {bond for bond in held if bond[0] in DENIALS and left_out.isdisjoint(bond)}
-    return denied <= made <= held
+    """Tell whether a sentence binds together just what the fact does, what it leaves out apart."""
+    return set(bonds(tokens)) == {bond for bond in bonds(said) if left_out.isdisjoint(bond)}
 
 
 def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
@@ -160,7 +160,7 @@ def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
 
 def is_bond(pair: tuple[str, str]) -> bool:
     """Tell whether a number stands with its unit, or behind a word that bounds it."""
-    return pair[0] in PERIODS or pair[1] in UNITS
+    return (pair[0] in BOUNDS and is_number(pair[1])) or (is_number(pair[0]) and pair[1] in UNITS)
 
 
 def neighbours(tokens: list[str]) -> Iterator[tuple[str, str]]:
