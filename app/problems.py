@@ -1,7 +1,6 @@
 """From an error to what a caller sees: RFC 9457 problem documents, and the only table of statuses."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -119,7 +118,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
 async def answer_invalid(request: Request, error: Exception) -> Response:
     """Answer input that does not validate, each fault with its parameter; what was sent is not repeated."""
     faults = error.errors() if isinstance(error, RequestValidationError) else []
-    errors = [{"detail": name_fault(fault), "parameter": name_parameter(fault["loc"])} for fault in faults]
+    errors = [{"detail": name_fault(fault), "parameter": name_parameter(fault)} for fault in faults]
     return respond(
         render_problem(
             INVALID,
@@ -130,8 +129,9 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     )
 
 
-def name_parameter(place: Sequence[int | str]) -> str:
+def name_parameter(fault: dict[str, Any]) -> str:
     """Name the parameter of a fault: the path inside the query or the body."""
+    place = fault["loc"] if fault["type"] != "json_invalid" else fault["loc"][:1]  # behind it stands a position
     return ".".join(str(part) for part in place[1:]) or str(place[0] if place else "body")
 
 
