@@ -1,5 +1,6 @@
 """From an error to what a caller sees: RFC 9457 problem documents, and the only table of statuses."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +26,7 @@ from app.telemetry.logs import describe
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+RETRY = {"Retry-After": "5"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Kind:
 
 
 UNFORESEEN = Kind(500, "unforeseen", "Something went wrong here")
+STOPPING = Kind(503, "stopping", "The service is about to stop")
 INVALID = Kind(422, "invalid-parameter", "A parameter is missing, unknown or out of range")
 
 TABLE: tuple[tuple[type[Exception], Kind], ...] = (
@@ -101,7 +104,7 @@ def respond(document: dict[str, Any], headers: dict[str, str] | None = None) -> 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answer the domain's own and the unforeseen errors."""
     document = describe_problem(error, instance=request.url.path)
-    headers = {"Retry-After": "5"} if document["status"] == HTTPStatus.SERVICE_UNAVAILABLE else None
+    headers = RETRY if document["status"] == HTTPStatus.SERVICE_UNAVAILABLE else None
     return respond(document, headers)
 
 
@@ -173,6 +176,12 @@ class UnforeseenMiddleware:
 
         try:
             await self.app(scope, receive, send_on)
+        except asyncio.CancelledError:
+            # The server stops, and waits for this request no longer; it would answer with a 500 of its own.
+            if scope["type"] == "http" and not begun:
+                document = render_problem(STOPPING, instance=scope.get("path", ""))
+                await respond(document, RETRY)(scope, receive, send)
+            raise
         except Exception as error:  # noqa: BLE001 - this is the last place that can keep it quiet
             document = describe_problem(error, instance=scope.get("path", ""))
             if scope["type"] == "http" and not begun:

@@ -362,6 +362,24 @@ async def test_a_malformed_question_is_422_and_not_repeated(body: Any, client: h
     assert "xxxx" not in reply.text
 
 
+async def test_a_question_that_a_stop_cuts_off_may_be_asked_again(settings: Settings) -> None:
+    box = FakeBackend("box", [[SAID + " ", 30.0]], deadlines=Deadlines(gap_s=60, total_s=60))
+    app = create_app(settings, router=Router([box]))
+    config = uvicorn.Config(app, port=0, log_level="critical", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with asyncio.timeout(10), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        asking = asyncio.create_task(client.post("/ask", json={"question": SOLAR_2015}))
+        await until(lambda: bool(box.prompts))
+        server.should_exit = True
+        reply = await asking
+    await serving
+    assert (reply.status_code, reply.json()["type"]) == (503, "/problems/stopping")
+    assert reply.headers["retry-after"] == "5"
+
+
 async def test_a_body_that_is_no_json_is_a_problem(client: httpx.AsyncClient) -> None:
     reply = await client.post("/ask", content=b"{half", headers={"Content-Type": "application/json"})
     assert (reply.status_code, reply.json()["errors"]) == (
