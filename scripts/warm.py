@@ -25,12 +25,12 @@ FAILED = 1
 
 
 async def warm_all(settings: Settings) -> int:
-    """Warm one backend after another and give the worst exit status."""
+    """Warm every backend, all at once, and give the worst exit status. Raises :class:`MisconfiguredError`."""
     router = build_router(settings)
     if not router.backends:
         print("no backend is set or installed")
     try:
-        ends = {await warm(backend) for backend in router.backends}
+        ends = set(await asyncio.gather(*map(warm, router.backends)))
     finally:
         await router.aclose()
     return next((status for status in (FAILED, os.EX_TEMPFAIL) if status in ends), os.EX_OK)
@@ -55,11 +55,11 @@ def main() -> int:
     """Run the script and give its exit status."""
     try:
         settings = read_settings(os.environ)
+        set_up_logs(settings.log_level)
+        return asyncio.run(warm_all(settings))
     except MisconfiguredError as error:
         print(error, file=sys.stderr)
         return os.EX_USAGE
-    set_up_logs(settings.log_level)
-    return asyncio.run(warm_all(settings))
 
 
 if __name__ == "__main__":
