@@ -437,12 +437,13 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     by_status: dict[int, set[str]] = {}
     for name, status in evidence.statuses.items():
         by_status.setdefault(status, set()).add(name)
-    assert set(by_status) == {200, 400, 404, 405, 422, 500, 503}
+    assert set(by_status) == {200, 400, 404, 405, 413, 422, 500, 503}
     assert by_status[500] == {"near, broken", "ask, broken"}
     stopped = {"locked", "ended", "cancelled", "away"}
     assert by_status[503] == {f"{what}, {how}" for what in ("near", "ask") for how in stopped}
     assert by_status[404] == {"near by city", "list by city", "permit", "city", "path", "file", "city of a body"}
-    assert len(by_status[422]) == 17
+    assert by_status[413] == {"huge"}
+    assert len(by_status[422]) == 16
     assert len(by_status[200]) == 33
 
 
