@@ -8,8 +8,9 @@ from time import monotonic
 
 from app.ask.facts import Fact, Facts
 from app.ask.verifier import Verified, Verifier, split_sentences
-from app.backends.base import Prompt, Voice, strip_control_words
+from app.backends.base import Prompt, Voice
 from app.backends.router import Conversation, Router, SeenBy
+from app.backends.thoughts import strip_control_words
 from app.errors import BackendUnavailable
 from app.telemetry.models import ModelMetrics
 

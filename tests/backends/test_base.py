@@ -10,15 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.backends.base import (
-    NeverSent,
-    Prompt,
-    ThoughtFilter,
-    ThoughtsShown,
-    Voice,
-    read_retry_after,
-    strip_control_words,
-)
+from app.backends.base import NeverSent, Prompt, Voice, read_retry_after
+from app.backends.thoughts import ThoughtFilter, ThoughtsShown, strip_control_words
 from app.errors import BackendUnavailable
 from app.settings import Deadlines
 from tests.backends.fakes import FakeBackend, Step

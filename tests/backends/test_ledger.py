@@ -5,9 +5,10 @@ from contextlib import aclosing
 
 import pytest
 
-from app.backends.base import Backend, MustLoad, NeverSent, Prompt, ThoughtsShown
+from app.backends.base import Backend, MustLoad, NeverSent, Prompt
 from app.backends.ledger import HOUR_S, HostedCalls
 from app.backends.router import Router
+from app.backends.thoughts import ThoughtsShown
 from app.errors import BackendUnavailable
 from app.settings import Deadlines, Settings
 from app.telemetry.metrics import Metrics
