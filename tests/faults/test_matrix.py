@@ -19,6 +19,8 @@ from tests.faults.meeting import (
     with_backends,
 )
 
+ANSWER_S = 0.5
+"""``ANSWER_TIMEOUT_S`` here: twenty times what the facts take."""
 GRACE_S = 0.1
 """What a request may take beyond ``ANSWER_TIMEOUT_S``."""
 TRIES = 3
@@ -47,14 +49,15 @@ async def test_no_fault_outlasts_the_time_for_an_answer(
     monkeypatch.setattr("app.backends.ollama.LOOK_S", LONG_S)
     async with staged(fault) as url:
         entry = at(url, fault.kind, set_limits(Ends.NOTHING))
-        hasty = with_backends(settings, entry).model_copy(update={"answer_timeout_s": SHORT_S})
+        hasty = with_backends(settings, entry).model_copy(update={"answer_timeout_s": ANSWER_S})
         elapsed_s = []
         for _ in range(TRIES):
             async with serve(hasty) as service:
+                await service.look_at_store()
                 answered = await service.ask_for_events()
             assert answered.made_by_code == without_any.made_by_code
-            assert answered.elapsed_s >= SHORT_S
+            assert answered.elapsed_s >= ANSWER_S
             elapsed_s.append(answered.elapsed_s)
-            if elapsed_s[-1] <= SHORT_S + GRACE_S:
+            if elapsed_s[-1] <= ANSWER_S + GRACE_S:
                 break
-    assert min(elapsed_s) <= SHORT_S + GRACE_S
+    assert min(elapsed_s) <= ANSWER_S + GRACE_S
