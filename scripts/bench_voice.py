@@ -143,7 +143,12 @@ async def serve() -> None:
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the requests of one connection."""
-    replies = {b"/api/ps": [RUNNING], b"/api/chat": SPOKEN_LINES, b"/v1/chat/completions": SPOKEN_EVENTS}
+    replies = {
+        b"/api/ps": [RUNNING],
+        b"/api/show": [SHOWN],
+        b"/api/chat": SPOKEN_LINES,
+        b"/v1/chat/completions": SPOKEN_EVENTS,
+    }
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -173,6 +178,7 @@ def speak_event(text: str, reason: str | None = None) -> bytes:
 
 
 RUNNING = json.dumps({"models": [{"name": MODEL, "model": MODEL, "size": 1, "context_length": 4096}]}).encode()
+SHOWN = json.dumps({"details": {"format": "gguf"}, "model_info": {}, "modelfile": f"FROM {MODEL}\n"}).encode()
 SPOKEN_LINES = [
     *(speak_line(text, done=False) for text in ("Nine ", "roof ", "permits.")),
     speak_line("", done=True, done_reason="stop"),
