@@ -4,13 +4,16 @@ Every connection of the API is read-only and sees one snapshot for as long as it
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import event, make_url
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy import ClauseElement, Dialect, event, make_url
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -24,6 +27,9 @@ PRIVATE_URL_FILE = Path(".undervolt/database_url")
 POOL_WAIT_S = 5
 CONNECT_S = 3
 QUERY_CANCELED = "57014"
+DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+TOO_SLOW = "the query took too long; narrow it by a smaller radius, a period or a category"
+UNAVAILABLE = "the permit store does not answer"
 
 # Values of a statement are what callers ask about. A superuser may say that none is logged; for another role its server
 # must. Raw SQL: a connection that was just made has no session yet.
@@ -65,7 +71,28 @@ def make_engine(settings: Settings) -> AsyncEngine:
 
     A generic plan turned a near query of 2 ms into one of 340-470 ms after ten executions.
     """
-    url = settings.database_read_url.get_secret_value() if settings.database_read_url else find_database_url(settings)
+    engine = create_async_engine(
+        name_driver(find_read_url(settings)),
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=connection_arguments(settings),
+    )
+    event.listen(engine.sync_engine, "connect", keep_values_unlogged)
+    event.listen(engine.sync_engine, "connect", warn_of_log, once=True)
+    return engine
+
+
+def find_read_url(settings: Settings) -> str:
+    """Give the libpq URL that the API reads from. Raises :class:`MisconfiguredError` where there is none."""
+    replica = settings.database_read_url
+    return replica.get_secret_value() if replica else find_database_url(settings)
+
+
+def connection_arguments(settings: Settings) -> dict[str, Any]:
+    """Give what every connection of the API is opened with."""
     limits = {
         "plan_cache_mode": "force_custom_plan",
         "statement_timeout": f"{settings.statement_timeout_s * 1000:.0f}",
@@ -78,22 +105,11 @@ def make_engine(settings: Settings) -> AsyncEngine:
         "log_parameter_max_length_on_error": "0",
         "debug_print_plan": "off",
     }
-    engine = create_async_engine(
-        name_driver(url),
-        pool_size=settings.database_pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_S,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": CONNECT_S,
-            "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
-            "application_name": "undervolt",
-        },
-    )
-    event.listen(engine.sync_engine, "connect", keep_values_unlogged)
-    event.listen(engine.sync_engine, "connect", warn_of_log, once=True)
-    return engine
+    return {
+        "connect_timeout": CONNECT_S,
+        "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+        "application_name": "undervolt",
+    }
 
 
 def keep_values_unlogged(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's, in SQLAlchemy's dress
@@ -120,6 +136,66 @@ def run_once(connection: Any, statement: str) -> list[tuple[Any, ...]]:  # noqa:
     return rows
 
 
+def compile_text(statement: ClauseElement) -> str:
+    """Give a statement as psycopg takes it, its values bound by name."""
+    return str(statement.compile(dialect=DIALECT))
+
+
+class Reader:
+    """Runs single statements, each on a snapshot of its own: psycopg alone, without a transaction around it.
+
+    Beside the engine, because a session costs a short statement three round trips more, and SQLAlchemy the rest.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            find_read_url(settings),
+            kwargs=connection_arguments(settings) | {"autocommit": True, "prepare_threshold": 1},
+            min_size=1,
+            max_size=settings.database_pool_size,
+            timeout=POOL_WAIT_S,
+            configure=keep_unlogged,
+            name="undervolt",
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Begin to connect, and wait for nothing."""
+        await self._pool.open()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def find_one(self, statement: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """Give the only row of a statement. Raises what :meth:`find_all` does."""
+        row: tuple[Any, ...]
+        (row,) = await self.find_all(statement, values)
+        return row
+
+    async def find_all(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """Give the rows of a statement, each a tuple.
+
+        Raises :class:`DatabaseUnavailable` where PostGIS does not answer and :class:`TooSlow` where it took too long.
+        """
+        try:
+            return await self._find_all(statement, values)
+        except psycopg.errors.QueryCanceled as error:
+            raise TooSlow(TOO_SLOW) from error
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(UNAVAILABLE) from error
+
+    async def _find_all(self, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
+        async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            await cursor.execute(statement, values)
+            return await cursor.fetchall()
+
+
+async def keep_unlogged(connection: AsyncConnection[Any]) -> None:
+    """Do for the reader's connections what :func:`keep_values_unlogged` does for the engine's."""
+    await connection.execute(SILENCE)
+
+
 @asynccontextmanager
 async def open_session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
     """Open a session on one snapshot.
@@ -135,13 +211,13 @@ async def open_session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
             raise
         raise translated from error
     except (PoolTimeoutError, OSError) as error:
-        raise DatabaseUnavailable("the permit store does not answer") from error
+        raise DatabaseUnavailable(UNAVAILABLE) from error
 
 
 def translate(error: DBAPIError) -> Exception:
     """Give the domain's error for a driver's; what is not the database's absence stays what it is."""
     if isinstance(error.orig, psycopg.Error) and error.orig.sqlstate == QUERY_CANCELED:
-        return TooSlow("the query took too long; narrow it by a smaller radius, a period or a category")
+        return TooSlow(TOO_SLOW)
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        return DatabaseUnavailable("the permit store does not answer")
+        return DatabaseUnavailable(UNAVAILABLE)
     return error

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from app.database import find_database_url, make_engine, open_session
 from app.errors import UndervoltError
-from app.permits.near import NearQuery, select_near
+from app.permits.near import NearQuery, compile_candidates, start_search
 from app.permits.register import Register, find_register
 from app.settings import Settings, read_settings
 from scripts import bench_voice as voices
@@ -107,11 +107,6 @@ def bench_near(connection: psycopg.Connection[Any], register: Register, port: in
     connection.execute("SET jit = off")
     connection.execute("SET max_parallel_workers_per_gather = 0")
     client = http.client.HTTPConnection("127.0.0.1", port)
-    dialect = make_engine(Settings.model_validate({"database_url": "postgresql:///"})).dialect
-    whole = {"render_postcompile": True}
-    compiled = {
-        point: select_candidates(point, register).compile(dialect=dialect, compile_kwargs=whole) for point in points
-    }
     ids = (
         "SELECT city, source_id FROM permits WHERE ST_DWithin(location, ST_MakePoint(%s, %s)::geography, %s)"
         " ORDER BY location <-> ST_MakePoint(%s, %s)::geography LIMIT %s"
@@ -124,7 +119,8 @@ def bench_near(connection: psycopg.Connection[Any], register: Register, port: in
         )
 
     def ask_database(point: Point) -> None:
-        connection.execute(compiled[point].string, compiled[point].params, prepare=True).fetchall()
+        text, values = bind_candidates(point, register)
+        connection.execute(text, values, prepare=True).fetchall()
 
     def ask_ids(point: Point) -> None:
         lat, lng = point
@@ -136,11 +132,12 @@ def bench_near(connection: psycopg.Connection[Any], register: Register, port: in
     )
 
 
-def select_candidates(point: Point, register: Register) -> Any:  # noqa: ANN401 - SQLAlchemy's type has a parameter a column
-    """Select what the service selects for a page at a point."""
+def bind_candidates(point: Point, register: Register) -> tuple[str, dict[str, Any]]:
+    """Give the statement that the service runs for a page at a point, and its values."""
     query = NearQuery(lat=point[0], lng=point[1], radius_m=RADIUS_M, limit=LIMIT)
-    wanted = LIMIT + 1
-    return select_near(query, register).order_by("sphere_m").limit(wanted + wanted // 20 + 16)
+    search = start_search(query, register, None, wanted=LIMIT + 1)
+    statement = compile_candidates(frozenset(search.values), search.framed.walk)
+    return statement, search.values | {"take": search.take}
 
 
 def bench_ask(port: int, points: Sequence[Point]) -> None:

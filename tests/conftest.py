@@ -93,6 +93,8 @@ class Store:
             "location_quality": "missing" if point is None else "unstated",
             "first_run": run,
             "changed_run": run,
+            "zip": values.get("original_zip"),
+            "district": values.get("council_district"),
             **values,
         }
         columns = sql.SQL(", ").join(map(sql.Identifier, row))

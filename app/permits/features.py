@@ -7,43 +7,14 @@ from geoalchemy2 import Geometry
 from sqlalchemy import ColumnElement, Double, Label, Row, Select, cast, func
 
 from app.permits.register import Register
-from app.permits.tables import permits
+from app.permits.tables import SHORT, permits
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 
 COORDINATE_DECIMALS = 6
-PLACE_COLUMNS = {"location", "reported_location"}
-SHORT = (
-    "city",
-    "source_id",
-    "permit_number",
-    "permit_type",
-    "permit_type_mapped",
-    "permit_class",
-    "permit_class_mapped",
-    "work_class",
-    "status_current",
-    "status_current_mapped",
-    "applied_date",
-    "issued_date",
-    "completed_date",
-    "categories",
-    "solar_kw",
-    "battery_kwh",
-    "description",
-    "original_address1",
-    "original_zip",
-    "council_district",
-    "est_project_cost_usd",
-    "housing_units",
-    "total_sqft",
-    "contractor_company_name",
-    "link",
-    "location_quality",
-)
-"""The properties of a feature in a collection, in their order."""
-WHOLE = tuple(format(column.name) for column in permits.c if column.name not in PLACE_COLUMNS)
+UNTOLD = {"location", "reported_location", "regions", "feature", "search"}
+WHOLE = tuple(format(column.name) for column in permits.c if column.name not in UNTOLD)
 """The properties of a permit by itself, as plain strings: SQLAlchemy's quoted names are no JSON keys."""
 
 

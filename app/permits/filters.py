@@ -1,13 +1,13 @@
 """PermitFilter: which permits are meant, as a query string, a plan and a tile all say it, and its WHERE clauses."""
 
 import re
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, Date, Numeric, Text, any_, bindparam, or_
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.errors import UnknownWord
 from app.permits.register import Register
@@ -107,42 +107,84 @@ class Area(BaseModel, frozen=True, extra="forbid"):
     radius_m: float = Field(default=RADIUS_DEFAULT_M, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False)
 
 
+def _is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    return column == any_(bindparam(name, type_=ARRAY(Text)))
+
+
+CITY = permits.c.city == bindparam("city", type_=Text)
+"""By itself, so that an index that begins with the city keeps its order."""
+CLAUSES: dict[str, ColumnElement[bool]] = {
+    "city": CITY,
+    "cities": _is_one_of(permits.c.city, "cities"),
+    "categories": permits.c.categories.overlap(bindparam("categories", type_=ARRAY(Text))),
+    "status_own": _is_one_of(permits.c.status_current, "status_own"),
+    "status_mapped": _is_one_of(permits.c.status_current_mapped, "status_mapped"),
+    "permit_type_own": _is_one_of(permits.c.permit_type, "permit_type_own"),
+    "permit_type_mapped": _is_one_of(permits.c.permit_type_mapped, "permit_type_mapped"),
+    "permit_class_own": _is_one_of(permits.c.permit_class, "permit_class_own"),
+    "permit_class_mapped": _is_one_of(permits.c.permit_class_mapped, "permit_class_mapped"),
+    "work_class_own": _is_one_of(permits.c.work_class, "work_class_own"),
+    "zip": _is_one_of(permits.c.zip, "zip"),
+    "issued_from": permits.c.issued_date >= bindparam("issued_from", type_=Date),
+    "issued_to": permits.c.issued_date <= bindparam("issued_to", type_=Date),
+    "applied_from": permits.c.applied_date >= bindparam("applied_from", type_=Date),
+    "applied_to": permits.c.applied_date <= bindparam("applied_to", type_=Date),
+    "min_value_usd": permits.c.est_project_cost_usd >= bindparam("min_value_usd", type_=Numeric),
+    "max_value_usd": permits.c.est_project_cost_usd <= bindparam("max_value_usd", type_=Numeric),
+}
+"""Every clause by the name of the value that is bound in it."""
+WORD_FIELDS = {
+    "status": "status_current",
+    "permit_type": "permit_type",
+    "permit_class": "permit_class",
+    "work_class": "work_class",
+}
+"""By field of a filter: the column whose words it takes."""
+AS_GIVEN = ("issued_from", "issued_to", "applied_from", "applied_to", "min_value_usd", "max_value_usd")
+
+
 def where_clauses(wanted: PermitFilter, register: Register) -> list[ColumnElement[bool]]:
-    """Give the clauses that a permit has to meet; the place is not among them.
+    """Give the clauses that a permit has to meet, with their values; the place is not among them.
 
-    Raises :class:`UnknownWord` for a closed word that the register does not know.
+    Raises :class:`UnknownWord` for a closed word that the register does not know, and :class:`NoSuchCity`.
     """
-    return list(_clauses(wanted, register))
+    values = bind_filter(wanted, register)
+    return [clause.params(values) for clause in join_clauses(frozenset(values))]
 
 
-def _clauses(wanted: PermitFilter, register: Register) -> Iterator[ColumnElement[bool]]:
-    columns = permits.c
+def join_clauses(names: frozenset[str]) -> list[ColumnElement[bool]]:
+    """Give the clauses into which values of these names are bound; a statement of one shape is compiled once."""
+    clauses: list[ColumnElement[bool]] = [permits.c.removed_run.is_(None)]
+    alternatives = {f"{field}_own": f"{field}_mapped" for field in WORD_FIELDS}
+    for name, clause in CLAUSES.items():
+        other = alternatives.get(name)
+        if name in names and other in names:
+            clauses.append(or_(clause, CLAUSES[other]))
+        elif name in names and not (name.endswith("_mapped") and name.replace("_mapped", "_own") in names):
+            clauses.append(clause)
+    return clauses
+
+
+def bind_filter(wanted: PermitFilter, register: Register) -> dict[str, Any]:
+    """Give the values of a filter by the names of the clauses that they are bound in.
+
+    Raises :class:`UnknownWord` for a closed word that the register does not know, and :class:`NoSuchCity`.
+    """
     cities = register.choose_cities(wanted.city)
-    yield columns.city.in_(cities)
-    yield columns.removed_run.is_(None)
+    values: dict[str, Any] = {"city": cities[0]} if len(cities) == 1 else {"cities": list(cities)}
     if wanted.category:
-        yield columns.categories.overlap([str(category) for category in wanted.category])
-    for field in ("status", "permit_type", "permit_class", "work_class"):
+        values["categories"] = [str(category) for category in wanted.category]
+    for field in WORD_FIELDS:
         if given := getattr(wanted, field):
-            yield _word_clause(field, given, cities, register)
+            values |= _bind_words(field, given, cities, register)
     if wanted.zip:
-        yield columns.original_zip.in_(wanted.zip)
-    for bound, column in (("issued", columns.issued_date), ("applied", columns.applied_date)):
-        if (first := getattr(wanted, f"{bound}_from")) is not None:
-            yield column >= first
-        if (last := getattr(wanted, f"{bound}_to")) is not None:
-            yield column <= last
-    if wanted.min_value_usd is not None:
-        yield columns.est_project_cost_usd >= wanted.min_value_usd
-    if wanted.max_value_usd is not None:
-        yield columns.est_project_cost_usd <= wanted.max_value_usd
+        values["zip"] = list(wanted.zip)
+    return values | {name: value for name in AS_GIVEN if (value := getattr(wanted, name)) is not None}
 
 
-def _word_clause(
-    field: str, given: tuple[str, ...], cities: tuple[str, ...], register: Register
-) -> ColumnElement[bool]:
-    """Meet any of the words, each the mapped one or the city's own; an unknown one is refused with those known."""
-    column = "status_current" if field == "status" else field
+def _bind_words(field: str, given: tuple[str, ...], cities: tuple[str, ...], register: Register) -> dict[str, Any]:
+    """Give the city's own words and the mapped ones that are meant; an unknown one is refused with those known."""
+    column = WORD_FIELDS[field]
     own, mapped = set[str](), set[str]()
     for word in given:
         found = register.resolve(column, word, cities)
@@ -150,9 +192,5 @@ def _word_clause(
             raise UnknownWord(field, word, register.known_words(column, cities))
         own |= found.own
         mapped |= found.mapped
-    clauses: list[ColumnElement[bool]] = []
-    if own:
-        clauses.append(permits.c[column].in_(sorted(own)))
-    if mapped:
-        clauses.append(permits.c[f"{column}_mapped"].in_(sorted(mapped)))
-    return or_(*clauses)
+    named = {f"{field}_own": sorted(own), f"{field}_mapped": sorted(mapped)}
+    return {name: words for name, words in named.items() if words}

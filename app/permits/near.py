@@ -1,20 +1,37 @@
 """Near queries: which permits lie within a radius of an origin, nearest first, exact on the spheroid.
 
-The KNN operator ``<->`` walks the index nearest first but measures on a sphere. On WGS 84 the spheroid's distance is
-between 0.99442 and 1.00449 of the sphere's, so the sphere finds candidates and the spheroid proves them.
+A spatial index walks nearest first, but measures in degrees of the plane or on a sphere; so it finds candidates, and
+their distances on the spheroid prove that no other permit is nearer.
 """
 
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from operator import attrgetter, itemgetter
+from typing import Any, Generic, Literal, TypeVar
 
-from geoalchemy2 import Geography
+from geoalchemy2 import Geography, Geometry
 from pydantic import Field
-from sqlalchemy import ColumnElement, Double, cast, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import Reader, compile_text
 from app.errors import RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE_COLUMNS, AnyRow, AnySelect
+from app.permits.features import FEATURE_COLUMNS, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -24,17 +41,26 @@ from app.permits.filters import (
     Latitude,
     Longitude,
     PermitFilter,
-    where_clauses,
+    bind_filter,
+    join_clauses,
 )
-from app.permits.register import Register
+from app.permits.register import MARK, Register, refuse_moved
 from app.permits.tables import permits
 
-SPHEROID_LEAST = 0.9944
-SPHEROID_MOST = 1.0046
-ROUNDING_M = 0.001
-"""Covers the rounding of ST_Distance, which is to 1e-8 m, and of the factors above."""
 PAGED_MAX = 10_000
 EXACT_COUNT_RADIUS_M = 2_000
+ROUNDING_M = 0.001
+"""Covers the rounding of ST_Distance, which is to 1e-8 m, and of the factors below."""
+SPHEROID_LEAST = 0.9944
+"""A distance on WGS 84 is at least this much of the sphere's (0.99442, where it is least)."""
+EQUATOR_RADIUS_M = 6_378_137.0
+ECCENTRICITY_SQUARED = 0.006_694_379_990_14
+LATITUDE_DEGREE_LEAST_M = 110_574.0
+LATITUDE_DEGREE_MOST_M = 111_695.0
+PLANAR_LATITUDE_MAX = 75.0
+"""Beyond it a degree of longitude is so short that a walk in degrees finds mostly what is not near."""
+
+Walk = Literal["planar", "sphere", "none"]
 
 
 class NearQuery(PermitFilter, frozen=True, extra="forbid"):
@@ -57,102 +83,266 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
         return Area(lat=self.lat, lng=self.lng, radius_m=self.radius_m)
 
 
-@dataclass(frozen=True)
-class NearPage:
-    """Permits nearest first, each row with ``distance_m``, and the cursor of the next page if there is one."""
+T = TypeVar("T")
+Key = tuple[float, str, str]
+Values = Mapping[str, Any]
+Fetch = Callable[[Walk, Values], Awaitable[list[T]]]
+ReadyRow = tuple[str, str, str, float, float, str]
+"""A feature without its end, city, source id, distance in metres, step of the walk, and the mark of its data."""
 
-    rows: list[AnyRow]
+
+@dataclass(frozen=True)
+class Shape(Generic[T]):
+    """How a row of one kind tells its distance with what orders equal ones, and its step in the walk."""
+
+    key: Callable[[T], Key]
+    step: Callable[[T], float]
+
+
+TYPED: Shape[AnyRow] = Shape(attrgetter("distance_m", "city", "source_id"), attrgetter("step"))
+READY: Shape[ReadyRow] = Shape(itemgetter(3, 1, 2), itemgetter(4))
+
+
+@dataclass(frozen=True)
+class NearPage(Generic[T]):
+    """Permits nearest first, each row with its distance, and the cursor of the next page if there is one."""
+
+    rows: list[T]
     cursor: str | None
     number_matched: int | None
     ended_early: bool
     """Whether more permits follow than near pages give."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """How an index is walked around an origin: the box that holds the circle, in degrees, and what a step is worth.
+
+    ``least_m`` is the least distance on the spheroid, in metres, of one unit of the walk: a degree, or a metre of the
+    sphere.
+    """
+
+    walk: Walk
+    least_m: float
+    reach_lat: float = 0.0
+    reach_lng: float = 0.0
+
+
+def frame(area: Area) -> Frame:
+    """Choose the plane, which has the quicker index, except near the poles and across the antimeridian."""
+    reach_lat = area.radius_m / LATITUDE_DEGREE_LEAST_M * 1.0001
+    farthest = abs(area.lat) + reach_lat
+    if farthest > PLANAR_LATITUDE_MAX:
+        return Frame("sphere", SPHEROID_LEAST)
+    longitude_degree_m = measure_longitude_degree(farthest)
+    reach_lng = area.radius_m / longitude_degree_m * 1.0001
+    if abs(area.lng) + reach_lng >= 180:
+        return Frame("sphere", SPHEROID_LEAST)
+    # A path of this length crosses no latitude beyond; along it no degree, in whatever direction, is shorter.
+    least_m = min(longitude_degree_m, LATITUDE_DEGREE_LEAST_M) * 0.9999
+    return Frame("planar", least_m, reach_lat=reach_lat, reach_lng=reach_lng)
+
+
+def measure_longitude_degree(lat: float) -> float:
+    """Give the length of a degree of longitude at a latitude on WGS 84, in metres."""
+    phi = math.radians(lat)
+    across = EQUATOR_RADIUS_M / math.sqrt(1 - ECCENTRICITY_SQUARED * math.sin(phi) ** 2)
+    return math.radians(across * math.cos(phi))
+
+
+ORIGIN_PLANAR = cast(
+    func.ST_SetSRID(func.ST_MakePoint(bindparam("lng", type_=Double), bindparam("lat", type_=Double)), 4326),
+    Geometry("POINT", 4326),
+)
+ORIGIN = cast(ORIGIN_PLANAR, Geography("POINT", 4326))
+DISTANCE_M: ColumnElement[float] = func.ST_Distance(permits.c.location, ORIGIN, type_=Double)
+BOX = func.ST_MakeEnvelope(
+    *(bindparam(name, type_=Double) for name in ("west", "south", "east", "north")), 4326, type_=Geometry(srid=4326)
+)
+IN_BOX: ColumnElement[bool] = planar(permits.c.location).op("&&")(BOX)
+WITHIN = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("radius_m", type_=Double))
+STEPS: dict[Walk, ColumnElement[float]] = {
+    "planar": planar(permits.c.location).op("<->", return_type=Double())(ORIGIN_PLANAR),
+    "sphere": permits.c.location.op("<->", return_type=Double())(ORIGIN),
+    "none": DISTANCE_M,
+}
+REACHED = tuple_(
+    bindparam("after_m", type_=Double), bindparam("after_city", type_=Text), bindparam("after_source_id", type_=Text)
+)
+
+
 def geography_point(area: Area) -> ColumnElement[Any]:
-    """Give the origin as the database sees it."""
+    """Give the middle of a circle as the database sees it."""
     return cast(func.ST_SetSRID(func.ST_MakePoint(area.lng, area.lat), 4326), Geography("POINT", 4326))
 
 
-def within(area: Area, *, reach_m: float | None = None) -> ColumnElement[bool]:
-    """Lie within the circle, or within ``reach_m`` of its centre; by the index."""
-    return func.ST_DWithin(permits.c.location, geography_point(area), area.radius_m if reach_m is None else reach_m)
+def within(area: Area) -> ColumnElement[bool]:
+    """Lie within the circle; by the index."""
+    return func.ST_DWithin(permits.c.location, geography_point(area), area.radius_m)
 
 
-def select_near(query: NearQuery, register: Register, *, after: Position | None = None) -> AnySelect:
-    """Select every permit in the circle, after ``after``, with its distances in metres: spheroid and sphere."""
-    origin = geography_point(query.area)
-    distance_m = func.ST_Distance(permits.c.location, origin, type_=Double)
-    sphere_m: ColumnElement[float] = permits.c.location.op("<->", return_type=Double())(origin)
-    statement = select(*FEATURE_COLUMNS, distance_m.label("distance_m"), sphere_m.label("sphere_m"))
-    statement = statement.where(within(query.area), *where_clauses(query, register))
-    if after is None:
-        return statement
-    reached = tuple_(cast(after.distance_m(), Double), after.city, after.source_id)
-    return statement.where(tuple_(distance_m, permits.c.city, permits.c.source_id) > reached)
+@cache
+def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False) -> AnySelect:
+    """Select the first ``take`` permits of a walk, each with its distance on the spheroid and its ``step`` in the walk.
+
+    ``names`` are those of the values that :func:`bind_near` gives. ``ready`` selects each permit's feature and the mark
+    of its data instead of columns. Without a walk the permits come by distance, and the first ones are the nearest.
+    """
+    columns = (permits.c.feature, permits.c.city, permits.c.source_id) if ready else FEATURE_COLUMNS
+    mark = (literal_column(MARK, Text).label("mark"),) if ready else ()
+    statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"), *mark)
+    statement = statement.where(IN_BOX if walk == "planar" else WITHIN, *join_clauses(names))
+    if "after_m" in names:
+        statement = statement.where(tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > REACHED)
+    order = ("distance_m", permits.c.city, permits.c.source_id) if walk == "none" else ("step",)
+    return statement.order_by(*order).limit(bindparam("take", type_=Integer))
 
 
-async def find_near(session: AsyncSession, register: Register, query: NearQuery) -> NearPage:
-    """Find a page of permits, nearest first; equal distances are ordered by city and source id.
+@cache
+def select_count(names: frozenset[str]) -> Select[int]:
+    """Select the number of permits in the circle."""
+    return select(func.count()).select_from(permits).where(WITHIN, *join_clauses(names - {"after_m"}))
+
+
+@cache
+def compile_count(names: frozenset[str]) -> str:
+    """Give the text of :func:`select_count` as psycopg takes it."""
+    return compile_text(select_count(names))
+
+
+@cache
+def compile_candidates(names: frozenset[str], walk: Walk) -> str:
+    """Give the text of :func:`select_candidates`, ready, as psycopg takes it."""
+    return compile_text(select_candidates(names, walk, ready=True))
+
+
+def bind_near(query: NearQuery, register: Register, after: Position | None, framed: Frame) -> dict[str, Any]:
+    """Give the values of a near query by the names they are bound to. Raises what :func:`bind_filter` does."""
+    values = bind_filter(query, register) | {"lat": query.lat, "lng": query.lng, "radius_m": query.radius_m}
+    if framed.walk == "planar":
+        values |= {"west": query.lng - framed.reach_lng, "east": query.lng + framed.reach_lng}
+        values |= {"south": query.lat - framed.reach_lat, "north": query.lat + framed.reach_lat}
+    if after is not None:
+        values |= {"after_m": after.distance_m(), "after_city": after.city, "after_source_id": after.source_id}
+    return values
+
+
+@dataclass(frozen=True)
+class Search:
+    """The ``wanted`` nearest permits of a circle, as they are looked for; ``values`` are bound into the statements."""
+
+    area: Area
+    framed: Frame
+    values: dict[str, Any]
+    wanted: int
+
+    @property
+    def take(self) -> int:
+        """How many candidates mostly prove the nearest: a circle of degrees is an ellipse of metres."""
+        stretch = LATITUDE_DEGREE_MOST_M / self.framed.least_m if self.framed.walk == "planar" else 1.0
+        return math.ceil(self.wanted * stretch * 1.01) + 8
+
+    def find_bound(self, distances_m: Sequence[float], last_step: float) -> float | None:
+        """Give within how many metres the wanted permits lie, or None where the candidates hold them already.
+
+        They do where they are all there are, or where the walk has gone so far that what it has not met is farther on
+        the spheroid too.
+        """
+        if len(distances_m) < self.take:
+            return None
+        inside = sorted(distance for distance in distances_m if distance <= self.area.radius_m)
+        bound = inside[self.wanted - 1] if len(inside) >= self.wanted else self.area.radius_m
+        return None if last_step * self.framed.least_m > bound + ROUNDING_M else bound
+
+
+def start_search(query: NearQuery, register: Register, after: Position | None, *, wanted: int) -> Search:
+    """Prepare to look for the nearest permits after a position. Raises what :func:`bind_filter` does."""
+    framed = frame(query.area)
+    return Search(query.area, framed, bind_near(query, register, after, framed), wanted)
+
+
+async def find_nearest(search: Search, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
+    """Find the wanted permits, nearest first; equal distances are ordered by city and source id."""
+    candidates = await fetch(search.framed.walk, search.values | {"take": search.take})
+    if candidates:
+        distances_m = [shape.key(candidate)[0] for candidate in candidates]
+        bound = search.find_bound(distances_m, shape.step(candidates[-1]))
+        if bound is not None:
+            reach_m = min(search.area.radius_m, bound + ROUNDING_M)
+            candidates = await fetch("none", search.values | {"take": search.wanted, "radius_m": reach_m})
+    inside = (candidate for candidate in candidates if shape.key(candidate)[0] <= search.area.radius_m)
+    return sorted(inside, key=shape.key)[: search.wanted]
+
+
+async def find_near(session: AsyncSession, register: Register, query: NearQuery) -> NearPage[AnyRow]:
+    """Find a page of permits with their columns, nearest first, on the session's snapshot.
 
     Raises :class:`MalformedCursor`, :class:`UnknownWord`, :class:`NoSuchCity`, and :class:`RefusedQuery` for an exact
     count of too wide a circle.
     """
+
+    async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
+        return list(await session.execute(select_candidates(names, walk), values))
+
+    turn = open_turn(query)
+    search = start_search(query, register, turn.after, wanted=turn.size + 1)
+    names = frozenset(search.values)
+    found = await find_nearest(search, fetch, TYPED)
+    counted = await session.scalar(select_count(names), search.values) if query.count else None
+    return turn.close(found, counted, query, register, TYPED)
+
+
+async def find_near_features(reader: Reader, register: Register, query: NearQuery) -> NearPage[ReadyRow]:
+    """Find the same page as features ready to be sent, each statement on the store's present snapshot.
+
+    Raises what :func:`find_near` does, and :class:`Moved` where the store is no longer as the register has it.
+    """
+
+    async def fetch(walk: Walk, values: Values) -> list[ReadyRow]:
+        return await reader.find_all(compile_candidates(names, walk), values)
+
+    turn = open_turn(query)
+    search = start_search(query, register, turn.after, wanted=turn.size + 1)
+    names = frozenset(search.values)
+    found = await find_nearest(search, fetch, READY)
+    counted = (await reader.find_one(compile_count(names), search.values))[0] if query.count else None
+    await refuse_moved(reader, register, found[-1][5] if found and counted is None else None)
+    return turn.close(found, counted, query, register, READY)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A page of a sequence: after which position it begins, how many permits it gives and how many came before."""
+
+    after: Position | None
+    size: int
+    seen: int
+
+    def close(
+        self, found: list[T], counted: int | None, query: NearQuery, register: Register, shape: Shape[T]
+    ) -> NearPage[T]:
+        """Make the page of what was found: the permits of the page, and the one behind them if there is one."""
+        more = len(found) > self.size
+        ended = more and self.seen + self.size >= PAGED_MAX
+        cursor = None
+        if more and not ended:
+            distance_m, city, source_id = shape.key(found[self.size - 1])
+            position = Position(
+                of=fingerprint(query),
+                data_version=register.data_version,
+                key=repr(distance_m),
+                city=city,
+                source_id=source_id,
+                seen=self.seen + self.size,
+            )
+            cursor = position.encode()
+        return NearPage(rows=found[: self.size], cursor=cursor, number_matched=counted, ended_early=ended)
+
+
+def open_turn(query: NearQuery) -> Turn:
+    """Read where a page begins. Raises :class:`MalformedCursor`, and :class:`RefusedQuery` for too wide a count."""
     if query.count and query.radius_m > EXACT_COUNT_RADIUS_M:
         raise RefusedQuery(f"count=exact is given up to a radius_m of {EXACT_COUNT_RADIUS_M:,}")
     after = decode(query.cursor, query)
     seen = after.seen if after else 0
-    page_size = min(query.limit, PAGED_MAX - seen)
-    statement = select_near(query, register, after=after)
-    rows = await find_nearest(session, statement, query.area, page_size + 1)
-    return NearPage(
-        rows=rows[:page_size],
-        cursor=_next_cursor(query, register, rows, page_size=page_size, seen=seen),
-        number_matched=await count_near(session, register, query) if query.count else None,
-        ended_early=len(rows) > page_size and seen + page_size >= PAGED_MAX,
-    )
-
-
-async def find_nearest(session: AsyncSession, statement: AnySelect, area: Area, wanted: int) -> list[AnyRow]:
-    """Find the ``wanted`` nearest rows of :func:`select_near`'s statement, proved on the spheroid."""
-    take = wanted + wanted // 20 + 16
-    candidates = list(await session.execute(statement.order_by("sphere_m").limit(take)))
-    if not proves_nearest(candidates, take=take, wanted=wanted):
-        reach_m = min(area.radius_m, SPHEROID_MOST * candidates[wanted - 1].sphere_m + ROUNDING_M)
-        proved = statement.where(within(area, reach_m=reach_m)).order_by(
-            "distance_m", permits.c.city, permits.c.source_id
-        )
-        return list(await session.execute(proved.limit(wanted)))
-    return sorted(candidates, key=lambda row: (row.distance_m, row.city, row.source_id))[:wanted]
-
-
-def proves_nearest(candidates: list[AnyRow], *, take: int, wanted: int) -> bool:
-    """Tell whether no row beyond the candidates can be among the ``wanted`` nearest.
-
-    True where the candidates are all there are, or where the last one's sphere distance, shrunk by as much as the
-    spheroid can, still lies beyond the last wanted one.
-    """
-    if len(candidates) < take:
-        return True
-    last_wanted_m: float = sorted(row.distance_m for row in candidates)[wanted - 1]
-    return bool(candidates[-1].sphere_m * SPHEROID_LEAST > last_wanted_m + ROUNDING_M)
-
-
-async def count_near(session: AsyncSession, register: Register, query: NearQuery) -> int:
-    """Count the permits in the circle."""
-    counted = select(func.count()).select_from(permits).where(within(query.area), *where_clauses(query, register))
-    return await session.scalar(counted) or 0
-
-
-def _next_cursor(query: NearQuery, register: Register, rows: list[AnyRow], *, page_size: int, seen: int) -> str | None:
-    if len(rows) <= page_size or seen + page_size >= PAGED_MAX:
-        return None
-    last = rows[page_size - 1]
-    position = Position(
-        of=fingerprint(query),
-        data_version=register.data_version,
-        key=repr(last.distance_m),
-        city=last.city,
-        source_id=last.source_id,
-        seen=seen + page_size,
-    )
-    return position.encode()
+    return Turn(after, size=min(query.limit, PAGED_MAX - seen), seen=seen)

@@ -3,15 +3,17 @@
 Read whole when a run has succeeded and kept in memory; nothing here is counted per request.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from time import monotonic
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.errors import NoSuchCity
+from app.database import Reader, open_session
+from app.errors import NoSuchCity, UndervoltError
 from app.permits.tables import city_states, data_versions, register_words
 from app.permits.words import PermitClassMapped, PermitTypeMapped, StatusMapped
 
@@ -58,8 +60,9 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Register:
-    """One data version, and what holds for all of it."""
+    """One data version, and what holds for all of it; ``mark`` moves with every run that succeeds."""
 
+    mark: str
     data_version: int
     published_at: datetime
     cities: dict[str, CityState]
@@ -126,11 +129,18 @@ class Register:
 
 
 # Each city's instant rather than the newest of all: two runs that end at once may commit in the other order.
-SELECT_MOVING = select(
-    data_versions.c.version,
-    select(func.array_agg(aggregate_order_by(city_states.c.succeeded_at, city_states.c.city))).scalar_subquery(),
+MARK = (
+    "(SELECT version::text FROM data_versions) || coalesce((SELECT string_agg("
+    "';' || city || ',' || extract(epoch FROM succeeded_at), '' ORDER BY city) FROM city_states), '')"
 )
 """What moves with every run that succeeds: the data version where it published, its city's instant in any case."""
+SELECT_MARK = f"SELECT {MARK}"
+RECENT_S = 1.0
+"""How old what is known of the store may be where only a reply's tag is asked about."""
+
+
+class Moved(UndervoltError):  # noqa: N818 - a run has published meanwhile, which is no fault
+    """A reply's rows are of another data version than the register it began with."""
 
 
 class RegisterCache:
@@ -138,18 +148,43 @@ class RegisterCache:
 
     def __init__(self) -> None:
         self._register: Register | None = None
-        self._seen: tuple[Any, ...] = ()
+        self._recent: Register | None = None
+        self._recent_at = -math.inf
 
     async def find(self, session: AsyncSession) -> Register:
         """Give the register of the session's own snapshot, read again only where a run has succeeded meanwhile."""
-        seen = tuple((await session.execute(SELECT_MOVING)).one())
-        if self._register is None or self._seen != seen:
-            self._register, self._seen = await find_register(session), seen
+        mark: str = (await session.execute(text(SELECT_MARK))).scalar_one()
+        if self._register is None or self._register.mark != mark:
+            self._register = await find_register(session)
         return self._register
+
+    async def find_recent(self, reader: Reader, engine: AsyncEngine, *, within_s: float = RECENT_S) -> Register:
+        """Give a register that was the newest one at most ``within_s`` seconds ago, mostly without asking the store."""
+        if self._recent is None or monotonic() - self._recent_at > within_s:
+            asked_at = monotonic()
+            (mark,) = await reader.find_one(SELECT_MARK)
+            if self._recent is None or self._recent.mark != mark:
+                async with open_session(engine) as session:
+                    self._recent = await self.find(session)
+            self._recent_at = asked_at
+        return self._recent
+
+
+async def refuse_moved(reader: Reader, register: Register, mark: str | None = None) -> None:
+    """Raise :class:`Moved` where the store is no longer as a register has it that was found before.
+
+    ``mark`` is what the last rows told of their data; without it the store is asked. A mark never comes back, so that
+    the same one before and after holds for all that was read between.
+    """
+    if mark is None:
+        (mark,) = await reader.find_one(SELECT_MARK)
+    if mark != register.mark:
+        raise Moved
 
 
 async def find_register(session: AsyncSession) -> Register:
     """Read the data version, the cities and their words from the session's snapshot."""
+    mark: str = (await session.execute(text(SELECT_MARK))).scalar_one()
     stand = (await session.execute(select(data_versions.c.version, data_versions.c.published_at))).one()
     states = [CityState(**row._mapping) for row in await session.execute(select(city_states))]
     found: dict[tuple[str, str], set[str]] = {}
@@ -157,6 +192,7 @@ async def find_register(session: AsyncSession) -> Register:
     for city, name, word in await session.execute(select(columns.city, columns.field, columns.word)):
         found.setdefault((city, name), set()).add(word)
     return Register(
+        mark=mark,
         data_version=stand.version,
         published_at=stand.published_at,
         cities={state.city: state for state in states if state.permits},

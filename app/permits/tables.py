@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     Double,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 
 metadata = MetaData(
     naming_convention={
@@ -40,6 +41,38 @@ KeyText = Text(collation="C")
 
 LOCATED = ("rooftop", "interpolated", "approximate", "multipoint", "unstated")
 UNLOCATED = ("default", "outside", "swapped", "missing")
+SHORT = (
+    "city",
+    "source_id",
+    "permit_number",
+    "permit_type",
+    "permit_type_mapped",
+    "permit_class",
+    "permit_class_mapped",
+    "work_class",
+    "status_current",
+    "status_current_mapped",
+    "applied_date",
+    "issued_date",
+    "completed_date",
+    "categories",
+    "solar_kw",
+    "battery_kwh",
+    "description",
+    "original_address1",
+    "original_zip",
+    "council_district",
+    "zip",
+    "district",
+    "est_project_cost_usd",
+    "housing_units",
+    "total_sqft",
+    "contractor_company_name",
+    "link",
+    "location_quality",
+)
+"""The properties of a feature in a collection, in their order; ``permit_feature`` in the store writes them."""
+FEATURE_ARGUMENTS = ", ".join((*SHORT, "location"))
 
 
 def _quoted(words: tuple[str, ...]) -> str:
@@ -104,6 +137,21 @@ permits = Table(
     Column("first_run", BigInteger, nullable=False, comment="the run that inserted it"),
     Column("changed_run", BigInteger, nullable=False, comment="the run that last changed it"),
     Column("removed_run", BigInteger, comment="the run that found it gone from the source"),
+    Column("zip", Text, comment="the permit's own, or else that of the polygon it lies in"),
+    Column("district", Text, comment="the permit's own, or else that of the polygon it lies in"),
+    Column("regions", ARRAY(BigInteger), nullable=False, server_default="{}", comment="the regions it lies in"),
+    Column(
+        "feature",
+        Text,
+        Computed(f"permit_feature({FEATURE_ARGUMENTS})", persisted=True),
+        comment="its GeoJSON feature without the last two braces: a distance may follow",
+    ),
+    Column(
+        "search",
+        TSVECTOR,
+        Computed("to_tsvector('english', coalesce(description, '') || ' ' || coalesce(original_address1, ''))"),
+        comment="the words of description and address",
+    ),
     CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
     Index("ix_permits_location_planar", text("(location::geometry(Point,4326))"), postgresql_using="gist"),
     CheckConstraint(f"(location IS NULL) = (location_quality IN ({_quoted(UNLOCATED)}))", name="located"),
@@ -111,7 +159,9 @@ permits = Table(
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
 Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
-Index("ix_permits_zip_issued", permits.c.original_zip, permits.c.issued_date)
+Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
+Index("ix_permits_search", permits.c.search, postgresql_using="gin")
+Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)
 Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_address", permits.c.house_number, permits.c.street)

@@ -5,10 +5,10 @@ Expected distances come from GeographicLib (Karney's geodesics on WGS 84), which
 
 import csv
 import gzip
+import math
 import random
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from geographiclib.geodesic import Geodesic
@@ -17,7 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import open_session
 from app.errors import MalformedCursor, RefusedQuery
-from app.permits.near import NearPage, NearQuery, find_near, proves_nearest, select_near
+from app.permits.features import AnyRow
+from app.permits.filters import Area
+from app.permits.near import (
+    SPHEROID_LEAST,
+    Frame,
+    NearPage,
+    NearQuery,
+    Search,
+    find_near,
+    frame,
+    select_candidates,
+    start_search,
+)
 from app.permits.register import find_register
 from tests.conftest import ROOT, Store
 
@@ -47,7 +59,7 @@ def scatter(chance: random.Random, centre: Point, count: int, *, spread: float) 
     return points
 
 
-async def ask(engine: AsyncEngine, **query: object) -> NearPage:
+async def ask(engine: AsyncEngine, **query: object) -> NearPage[AnyRow]:
     """Run a near query in a session of its own."""
     async with open_session(engine) as session:
         return await find_near(session, await find_register(session), NearQuery.model_validate(query))
@@ -183,15 +195,39 @@ async def test_an_exact_count_counts_beyond_the_page_and_is_refused_for_wide_cir
         await ask(engine, lat=30.2672, lng=-97.7431, radius_m=2_001, count="exact")
 
 
-def test_candidates_that_end_before_the_wanted_one_plus_the_spheroids_share_prove_nothing() -> None:
-    class Candidate:
-        def __init__(self, distance_m: float, sphere_m: float) -> None:
-            self.distance_m, self.sphere_m = distance_m, sphere_m
+def test_candidates_prove_the_nearest_only_where_the_walk_went_beyond_the_last_of_them() -> None:
+    area = Area(lat=30.0, lng=-97.0, radius_m=500)
+    search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
+    rows = [100.0] * (search.take - 1)
+    assert search.find_bound([*rows, 100.2], 100.2) == 100.0
+    assert search.find_bound([*rows, 101.0], 101.0) is None
+    assert search.find_bound(rows, 100.0) is None
 
-    close: list[Any] = [Candidate(100.0, 100.0), Candidate(100.2, 100.2)]
-    far: list[Any] = [Candidate(100.0, 100.0), Candidate(101.0, 101.0)]
-    assert not proves_nearest(close, take=2, wanted=1)
-    assert proves_nearest(far, take=2, wanted=1)
+
+def test_candidates_beyond_the_radius_prove_that_all_within_it_were_met() -> None:
+    area = Area(lat=30.0, lng=-97.0, radius_m=500)
+    search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
+    rows = [501.0] * search.take
+    assert search.find_bound(rows, 501.0) == 500
+    assert search.find_bound(rows, 504.0) is None
+
+
+@pytest.mark.parametrize("lat", [0.0, 0.09, -33.9, 30.27, 61.2, -74.8])
+def test_a_degree_of_the_walk_is_never_shorter_than_the_frame_says(lat: float) -> None:
+    framed = frame(Area(lat=lat, lng=10.0, radius_m=10_000))
+    assert framed.walk == "planar"
+    for azimuth in range(0, 360, 5):
+        for distance_m in (1.0, 5_000.0, 10_000.0):
+            end = Geodesic.WGS84.Direct(lat, 10.0, azimuth, distance_m)
+            degrees = math.hypot(end["lat2"] - lat, end["lon2"] - 10.0)
+            assert degrees * framed.least_m <= distance_m
+            assert abs(end["lat2"] - lat) < framed.reach_lat
+            assert abs(end["lon2"] - 10.0) < framed.reach_lng
+
+
+def test_near_walks_the_sphere_near_the_poles_and_across_the_antimeridian() -> None:
+    for lat, lng in ((89.0, 0.0), (-76.0, 20.0), (0.0, 179.95), (0.0, -180.0)):
+        assert frame(Area(lat=lat, lng=lng, radius_m=10_000)).walk == "sphere"
 
 
 async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: AsyncEngine) -> None:
@@ -210,10 +246,13 @@ async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: Asy
             origin = {"lat": chance.uniform(30.3, 30.4), "lng": chance.uniform(-97.7, -97.6)}
             await find_near(session, register, NearQuery.model_validate(origin | {"radius_m": 1000}))
         query = NearQuery.model_validate({"lat": 30.35, "lng": -97.65, "radius_m": 10_000, "limit": 100})
-        statement = select_near(query, register).order_by("sphere_m").limit(122)
+        search = start_search(query, register, None, wanted=101)
+        statement = select_candidates(frozenset(search.values), search.framed.walk).params(
+            search.values | {"take": search.take}
+        )
         bound = statement.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
         plan = "\n".join(
             await session.scalars(text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {bound}".replace(":", r"\:")))
         )
-    assert "Index Scan using ix_permits_location on permits" in plan
+    assert "Index Scan using ix_permits_location_planar on permits" in plan
     assert "Sort" not in plan

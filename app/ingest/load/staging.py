@@ -20,8 +20,10 @@ from app.permits.tables import permits
 Database = Connection[tuple[Any, ...]]
 
 BOOKKEEPING = ("city", "source_id", "first_run", "changed_run", "removed_run")
+# What follows from the rest and from the regions.
+MADE = ("zip", "district", "regions", "feature", "search")
 # What a run may change of a permit, in the table's order. A source's mask has one bit for each.
-COLUMNS = tuple(column.name for column in permits.columns if column.name not in BOOKKEEPING)
+COLUMNS = tuple(column.name for column in permits.columns if column.name not in BOOKKEEPING + MADE)
 POINTS = frozenset({"location", "reported_location", "location_quality"})
 STAGED = PermitRow._fields[:-1]
 REJECTED = ("source", "position", "row_hash", "reason", "kept_columns", "row_id", "source_id")
