@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PRIVATE_URL_FILE = Path(".undervolt/database_url")
 POOL_WAIT_S = 5
 CONNECT_S = 3
+CLOSE_S = 1
 QUERY_CANCELED = "57014"
 DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 TOO_SLOW = "the query took too long; narrow it by a smaller radius, a period or a category"
@@ -137,8 +138,14 @@ def run_once(connection: Any, statement: str) -> list[tuple[Any, ...]]:  # noqa:
 
 
 def compile_text(statement: ClauseElement) -> str:
-    """Give a statement as psycopg takes it, its values bound by name."""
-    return str(statement.compile(dialect=DIALECT))
+    """Give a statement as psycopg takes it, its values bound by name.
+
+    Raises :class:`ValueError` where a value stands in the statement itself: its text is used again with others.
+    """
+    compiled = statement.compile(dialect=DIALECT)
+    if fixed := [name for name, value in compiled.params.items() if value is not None]:
+        raise ValueError(f"values without a name of their own: {fixed}")
+    return str(compiled)
 
 
 class Reader:
@@ -153,7 +160,7 @@ class Reader:
             kwargs=connection_arguments(settings) | {"autocommit": True, "prepare_threshold": 1},
             min_size=1,
             max_size=settings.database_pool_size,
-            timeout=POOL_WAIT_S,
+            timeout=CONNECT_S,
             configure=keep_unlogged,
             name="undervolt",
             open=False,
@@ -165,7 +172,7 @@ class Reader:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.close()
+        await self._pool.close(timeout=CLOSE_S)
 
     async def find_one(self, statement: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
         """Give the only row of a statement. Raises what :meth:`find_all` does."""

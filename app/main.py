@@ -9,10 +9,11 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette_compress import CompressMiddleware
 
 from app.ask.limits import wait_until_tidy
 from app.backends.router import Router, build_router
-from app.database import make_engine
+from app.database import Reader, make_engine
 from app.permits.register import RegisterCache
 from app.problems import install_problems
 from app.routes import ask, ogc, operations, pages, permits
@@ -27,6 +28,8 @@ DESCRIPTION = (
 )
 BODY_MAX = 256 * 1024
 """Bytes. Ten times what the longest question takes; 60 MB of JSON kept everybody waiting for 13 s, and took 1.5 GB."""
+COMPRESSED_FROM = 1_000
+"""Bytes."""
 # The framework's own spans hold the query string, and so coordinates; an SDK in the process is enough to send them.
 UNTRACED = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
 
@@ -37,12 +40,15 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         app.state.engine = make_engine(settings)
+        app.state.reader = Reader(settings)
+        await app.state.reader.open()
         app.state.router = router or build_router(settings)
         app.state.router.count_in(app.state.metrics.models)
         await app.state.router.start()
         yield
         await wait_until_tidy()
         await app.state.router.aclose()
+        await app.state.reader.aclose()
         await app.state.engine.dispose()
 
     app = FastAPIOffline(
@@ -58,6 +64,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.state.metrics = Metrics(settings)
     install_problems(app)
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(CompressMiddleware, minimum_size=COMPRESSED_FROM, zstd_level=3, brotli_quality=4, gzip_level=4)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
     for routes in (permits, ogc, ask, operations, pages):
         app.include_router(routes.router)

@@ -4,8 +4,8 @@ import logging
 
 import httpx
 import pytest
-from sqlalchemy import text
 
+from app.database import Reader
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import Store, serve
@@ -48,7 +48,7 @@ async def test_a_query_that_takes_too_long_says_how_to_narrow_it(
 ) -> None:
     hasty = settings.model_copy(update={"statement_timeout_s": 0.05})
     app = create_app(hasty)
-    monkeypatch.setattr("app.routes.permits.find_near", sleep_in_database)
+    monkeypatch.setattr("app.routes.permits.find_near_features", sleep_in_database)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
@@ -59,6 +59,6 @@ async def test_a_query_that_takes_too_long_says_how_to_narrow_it(
     assert "narrow" in reply.json()["detail"]
 
 
-async def sleep_in_database(session, *_: object) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def sleep_in_database(reader: Reader, *_: object) -> None:
     """Stand in for a query that is too slow."""
-    await session.execute(text("SELECT pg_sleep(5)"))
+    await reader.find_all("SELECT pg_sleep(5)")

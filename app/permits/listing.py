@@ -1,76 +1,213 @@
-"""Permits by their attributes, paged by key, and one permit by its id."""
+"""Permits by area and attributes, paged by key, and one permit by its id."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, Self
 
-from pydantic import Field
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from pydantic import Field, model_validator
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Double,
+    Integer,
+    Numeric,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.database import Reader, compile_text
 from app.errors import NoSuchPermit, RemovedPermit
-from app.permits.cursor import CURSOR_MAX_LENGTH, Key, Position, decode, fingerprint
+from app.permits.areas import BoxText, Polygon, bind_area, join_area, name_wrong_rings, read_polygon
+from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, where_clauses
-from app.permits.register import Register
+from app.permits.filters import (
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    Latitude,
+    Longitude,
+    PermitFilter,
+    bind_filter,
+    join_clauses,
+    where_clauses,
+)
+from app.permits.near import DISTANCE_M, ORIGIN, ROUNDING_M, SPHEROID_LEAST
+from app.permits.register import MARK, Register, refuse_moved
 from app.permits.tables import permits
 
 SORT_KEYS = {"newest": permits.c.issued_date, "largest": permits.c.est_project_cost_usd}
-ListOrder = Literal["newest", "largest"]
+TYPES = {"newest": Date, "largest": Numeric}
+ListOrder = Literal["newest", "largest", "nearest"]
+Part = Literal["stated", "unstated", "whole"]
+"""Of an order: the permits that state its value, which come first, those that do not, and all of them."""
 
 
 class ListQuery(PermitFilter, frozen=True, extra="forbid"):
-    """Which permits to list, and in which order; permits without the order's value come last."""
+    """Which permits to list, and in which order; permits without the order's value come last.
 
-    order: ListOrder = Field(default="newest", description="by issue date, or by estimated cost")
+    The order ``nearest`` is around ``lat`` and ``lng``, and leaves out permits without a usable point.
+    """
+
+    bbox: BoxText = Field(default=None, description="west,south,east,north; west beyond east crosses the antimeridian")
+    order: ListOrder = Field(default="newest", description="by issue date, by estimated cost, or by distance")
+    lat: Latitude | None = Field(default=None, description="for the order nearest: degrees north")
+    lng: Longitude | None = Field(default=None, description="for the order nearest: degrees east")
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
+
+    @model_validator(mode="after")
+    def _has_an_origin_where_it_needs_one(self) -> Self:
+        given = (self.lat is not None, self.lng is not None)
+        if given != (self.order == "nearest",) * 2:
+            raise ValueError("lat and lng belong to the order nearest, and it needs both")
+        return self
+
+
+class SearchQuery(ListQuery, frozen=True, extra="forbid"):
+    """Which permits to list, inside a polygon."""
+
+    polygon: Polygon | None = Field(default=None, description="GeoJSON, counter-clockwise")
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the polygon, and how it was read."""
+        return name_wrong_rings(read_polygon(self.polygon)) if self.polygon else []
+
+
+ReadyRow = tuple[str, str, str, Any, str]
+"""A feature without its end, city, source id, what the order goes by, and the mark of its data."""
 
 
 @dataclass(frozen=True)
 class ListPage:
     """Permits in the order asked for, and the cursor of the next page if there is one."""
 
-    rows: list[AnyRow]
+    rows: list[ReadyRow]
     cursor: str | None
 
 
-def select_listed(query: PermitFilter, register: Register, order: ListOrder) -> AnySelect:
-    """Select the permits of a filter in an order that is the same twice."""
+def select_listed(query: PermitFilter, register: Register, order: Literal["newest", "largest"]) -> AnySelect:
+    """Select the permits of a filter with their columns, in an order that is the same twice."""
     key = SORT_KEYS[order]
     statement = select(*FEATURE_COLUMNS).where(*where_clauses(query, register))
     return statement.order_by(key.desc().nulls_last(), permits.c.city, permits.c.source_id)
 
 
-async def find_listed(session: AsyncSession, register: Register, query: ListQuery) -> ListPage:
-    """Find a page of permits. Raises :class:`MalformedCursor`, :class:`UnknownWord` and :class:`NoSuchCity`."""
-    after = decode(query.cursor, query)
-    statement = select_listed(query, register, query.order).limit(query.limit + 1)
-    if after is not None:
-        key = after.day() if query.order == "newest" else after.money()
-        statement = statement.where(_beyond(SORT_KEYS[query.order], key, after))
-    rows = list(await session.execute(statement))
-    return ListPage(rows=rows[: query.limit], cursor=_next_cursor(query, register, rows, after))
+@cache
+def compile_listed(names: frozenset[str], order: Literal["newest", "largest"], part: Part) -> str:
+    """Give the statement for the first ``take`` permits of a part of an order, after a position where one is bound."""
+    key = SORT_KEYS[order]
+    statement = select(*_ready_columns(key)).where(*join_clauses(names), *join_area(names))
+    if part != "whole":
+        statement = statement.where(key.is_not(None) if part == "stated" else key.is_(None))
+    if "after_city" in names:
+        statement = statement.where(_follow(key if part == "stated" else None, TYPES[order]))
+    keyed = [] if part == "unstated" else [key.desc().nulls_last()]
+    statement = statement.order_by(*keyed, permits.c.city, permits.c.source_id)
+    return compile_text(statement.limit(bindparam("take", type_=Integer)))
 
 
-def _beyond(column: ColumnElement[Any], key: Key, after: Position) -> ColumnElement[bool]:
-    """Follow ``after`` in descending order of ``column`` with nulls last."""
-    later_permit = tuple_(permits.c.city, permits.c.source_id) > tuple_(after.city, after.source_id)
+def _ready_columns(key: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
+    return (permits.c.feature, permits.c.city, permits.c.source_id, key.label("key"), literal_column(MARK, Text))
+
+
+def _follow(key: ColumnElement[Any] | None, key_type: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a type's class
+    """Follow the position that is bound; an index finds the day or the cost and skips what was given of it."""
+    after = tuple_(bindparam("after_city", type_=Text), bindparam("after_source_id", type_=Text))
+    later_permit = tuple_(permits.c.city, permits.c.source_id) > after
     if key is None:
-        return and_(column.is_(None), later_permit)
-    return or_(column < key, and_(column == key, later_permit), column.is_(None))
+        return later_permit
+    reached = bindparam("after_key", type_=key_type)
+    return and_(key <= reached, or_(key < reached, later_permit))
 
 
-def _next_cursor(query: ListQuery, register: Register, rows: list[AnyRow], after: Position | None) -> str | None:
+@cache
+def compile_nearest(names: frozenset[str], *, by_walk: bool) -> str:
+    """Give the statement for the ``take`` nearest permits on the sphere, or within ``reach_m`` on the spheroid."""
+    sphere_m: ColumnElement[float] = permits.c.location.op("<->", return_type=Double())(ORIGIN)
+    statement = select(*_ready_columns(DISTANCE_M), sphere_m.label("sphere_m"))
+    statement = statement.where(*join_clauses(names), *join_area(names), permits.c.location.is_not(None))
+    if "after_city" in names:
+        after = (bindparam("after_key", type_=Double), bindparam("after_city", type_=Text))
+        reached = tuple_(*after, bindparam("after_source_id", type_=Text))
+        statement = statement.where(tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > reached)
+    if by_walk:
+        statement = statement.order_by("sphere_m")
+    else:
+        within = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("reach_m", type_=Double))
+        statement = statement.where(within).order_by("key", permits.c.city, permits.c.source_id)
+    return compile_text(statement.limit(bindparam("take", type_=Integer)))
+
+
+async def find_listed(reader: Reader, register: Register, query: ListQuery) -> ListPage:
+    """Find a page of permits as features ready to be sent, each statement on the store's present snapshot.
+
+    Raises :class:`MalformedCursor`, :class:`UnknownWord` and :class:`NoSuchCity`, and :class:`Moved` where the store is
+    no longer as the register has it.
+    """
+    after = decode(query.cursor, query)
+    polygon = query.polygon if isinstance(query, SearchQuery) else None
+    values = bind_filter(query, register) | bind_area(query.bbox, polygon)
+    values["take"] = query.limit + 1
+    if after is not None:
+        values |= {"after_city": after.city, "after_source_id": after.source_id}
+    rows = await (_find_nearest if query.order == "nearest" else _find_sorted)(reader, query, values, after)
+    await refuse_moved(reader, register, rows[-1][4] if rows else None)
+    return ListPage(rows[: query.limit], _next_cursor(query, register, rows, after))
+
+
+async def _find_sorted(
+    reader: Reader, query: ListQuery, values: Mapping[str, Any], after: Position | None
+) -> list[ReadyRow]:
+    """Find the permits that follow: those that state the order's value, then those that do not."""
+    names = frozenset(values)
+    order: Literal["newest", "largest"] = "newest" if query.order == "newest" else "largest"
+    if after is None:
+        return await reader.find_all(compile_listed(names, order, "whole"), values)
+    key = after.day() if order == "newest" else after.money()
+    if key is None:
+        return await reader.find_all(compile_listed(names, order, "unstated"), values)
+    rows = await reader.find_all(compile_listed(names, order, "stated"), {**values, "after_key": key})
+    if (missing := values["take"] - len(rows)) > 0:
+        unstated = compile_listed(names - {"after_city"}, order, "unstated")
+        rows += await reader.find_all(unstated, {**values, "take": missing})
+    return rows
+
+
+async def _find_nearest(
+    reader: Reader, query: ListQuery, values: Mapping[str, Any], after: Position | None
+) -> list[ReadyRow]:
+    """Find the nearest permits that follow; the walk is on the sphere, and the spheroid proves it."""
+    wanted: int = values["take"]
+    values = {**values, "lat": query.lat, "lng": query.lng, "take": wanted + wanted // 20 + 16}
+    if after is not None:
+        values["after_key"] = after.distance_m()
+    names = frozenset(values)
+    rows = await reader.find_all(compile_nearest(names, by_walk=True), values)
+    ordered = sorted(rows, key=lambda row: (row[3], row[1], row[2]))
+    if len(rows) == values["take"] and rows[-1][5] * SPHEROID_LEAST <= ordered[wanted - 1][3] + ROUNDING_M:
+        proved = {**values, "take": wanted, "reach_m": ordered[wanted - 1][3] + ROUNDING_M}
+        ordered = await reader.find_all(compile_nearest(names, by_walk=False), proved)
+    return [row[:5] for row in ordered[:wanted]]
+
+
+def _next_cursor(query: ListQuery, register: Register, rows: list[ReadyRow], after: Position | None) -> str | None:
     if len(rows) <= query.limit:
         return None
-    last = rows[query.limit - 1]._mapping
-    key = last[SORT_KEYS[query.order].name]
+    _, city, source_id, key, _ = rows[query.limit - 1]
     position = Position(
         of=fingerprint(query),
         data_version=register.data_version,
-        key=None if key is None else str(key),
-        city=last["city"],
-        source_id=last["source_id"],
+        key=None if key is None else repr(key) if isinstance(key, float) else str(key),
+        city=city,
+        source_id=source_id,
         seen=(after.seen if after else 0) + query.limit,
     )
     return position.encode()

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Reader, compile_text
 from app.errors import RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE_COLUMNS, AnyRow, AnySelect, planar
+from app.permits.features import FEATURE_COLUMNS, WGS84, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -151,13 +151,13 @@ def measure_longitude_degree(lat: float) -> float:
 
 
 ORIGIN_PLANAR = cast(
-    func.ST_SetSRID(func.ST_MakePoint(bindparam("lng", type_=Double), bindparam("lat", type_=Double)), 4326),
+    func.ST_SetSRID(func.ST_MakePoint(bindparam("lng", type_=Double), bindparam("lat", type_=Double)), WGS84),
     Geometry("POINT", 4326),
 )
 ORIGIN = cast(ORIGIN_PLANAR, Geography("POINT", 4326))
 DISTANCE_M: ColumnElement[float] = func.ST_Distance(permits.c.location, ORIGIN, type_=Double)
 BOX = func.ST_MakeEnvelope(
-    *(bindparam(name, type_=Double) for name in ("west", "south", "east", "north")), 4326, type_=Geometry(srid=4326)
+    *(bindparam(name, type_=Double) for name in ("west", "south", "east", "north")), WGS84, type_=Geometry(srid=4326)
 )
 IN_BOX: ColumnElement[bool] = planar(permits.c.location).op("&&")(BOX)
 WITHIN = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("radius_m", type_=Double))
@@ -173,7 +173,7 @@ REACHED = tuple_(
 
 def geography_point(area: Area) -> ColumnElement[Any]:
     """Give the middle of a circle as the database sees it."""
-    return cast(func.ST_SetSRID(func.ST_MakePoint(area.lng, area.lat), 4326), Geography("POINT", 4326))
+    return cast(func.ST_SetSRID(func.ST_MakePoint(area.lng, area.lat), WGS84), Geography("POINT", 4326))
 
 
 def within(area: Area) -> ColumnElement[bool]:

@@ -153,8 +153,7 @@ class RegisterCache:
 
     async def find(self, session: AsyncSession) -> Register:
         """Give the register of the session's own snapshot, read again only where a run has succeeded meanwhile."""
-        mark: str = (await session.execute(text(SELECT_MARK))).scalar_one()
-        if self._register is None or self._register.mark != mark:
+        if self._register is None or self._register.mark != await find_mark(session):
             self._register = await find_register(session)
         return self._register
 
@@ -182,9 +181,15 @@ async def refuse_moved(reader: Reader, register: Register, mark: str | None = No
         raise Moved
 
 
+async def find_mark(session: AsyncSession) -> str:
+    """Give the mark of the session's snapshot."""
+    mark: str = (await session.execute(text(SELECT_MARK))).scalar_one()
+    return mark
+
+
 async def find_register(session: AsyncSession) -> Register:
     """Read the data version, the cities and their words from the session's snapshot."""
-    mark: str = (await session.execute(text(SELECT_MARK))).scalar_one()
+    mark = await find_mark(session)
     stand = (await session.execute(select(data_versions.c.version, data_versions.c.published_at))).one()
     states = [CityState(**row._mapping) for row in await session.execute(select(city_states))]
     found: dict[tuple[str, str], set[str]] = {}
