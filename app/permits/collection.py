@@ -4,21 +4,25 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
-from pydantic import AfterValidator, Field
-from sqlalchemy import Select, func, select, tuple_
+from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy import Integer, Select, Text, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import NoSuchCity, NoSuchPermit, UnknownWord
-from app.permits.bounds import Box, Span
+from app.database import Reader, compile_text
+from app.errors import NoSuchCity, NoSuchPermit, RemovedPermit, UnknownWord
+from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode, fingerprint
-from app.permits.features import COORDINATE_DECIMALS, FEATURE_COLUMNS, LAT, LNG, AnyRow, AnySelect, planar
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, where_clauses
-from app.permits.register import Register
+from app.permits.features import COORDINATE_DECIMALS, LAT, LNG, planar, render_end
+from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
+from app.permits.register import MARK, Register, refuse_moved
+from app.permits.spans import Span
 from app.permits.tables import permits
 
+HEIGHT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 EDGES = {
     "west": (LNG, "SRID=4326;LINESTRING(-180 -90,-180 90)"),
     "south": (LAT, "SRID=4326;LINESTRING(-180 -90,180 -90)"),
@@ -28,8 +32,14 @@ EDGES = {
 """The edges of the world's box: the permit that lies nearest to one is the outermost on that side."""
 
 
-def _normalize_box(value: str | None) -> str | None:
-    return None if value is None else str(Box.parse(value))
+def _drop_heights(value: object) -> object:
+    """Give a box of six numbers without the third and the sixth, its heights: no permit has one."""
+    parts = value.split(",") if isinstance(value, str) else []
+    if len(parts) != 6:
+        return value
+    if not all(HEIGHT.fullmatch(parts[place]) for place in (2, 5)):
+        raise ValueError("must have numbers as heights")
+    return ",".join((*parts[:2], *parts[3:5]))
 
 
 def _normalize_span(value: str | None) -> str | None:
@@ -43,10 +53,10 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
     its ceiling means the ceiling, as OGC API - Features wants it.
     """
 
-    bbox: Annotated[str | None, AfterValidator(_normalize_box)] = Field(
+    bbox: Annotated[BoxText, BeforeValidator(_drop_heights)] = Field(
         default=None, description="west,south,east,north in WGS 84 degrees"
     )
-    datetime: Annotated[str | None, AfterValidator(_normalize_span)] = Field(
+    datetime: Annotated[str | None, Field(max_length=200), AfterValidator(_normalize_span)] = Field(
         default=None, description="an instant, a day or an interval; of the issue date"
     )
     limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, LIMIT_MAX))] = Field(
@@ -64,34 +74,53 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
         return self.model_copy(update={"limit": LIMIT_DEFAULT, "cursor": None})
 
 
+ReadyRow = tuple[str, str, str, str]
+"""A feature without its end, city, source id, and the mark of its data."""
+READY_COLUMNS = (permits.c.feature, permits.c.city, permits.c.source_id, literal_column(MARK, Text))
+
+
 @dataclass(frozen=True)
 class CollectionPage:
     """Permits by city and source id, the cursor of the next page if there is one, and how many there are if known."""
 
-    rows: list[AnyRow]
+    rows: list[ReadyRow]
     cursor: str | None
     number_matched: int | None
 
 
-def select_collected(query: CollectionQuery, register: Register) -> AnySelect:
-    """Select the permits of a query in the order of their key."""
-    statement = select(*FEATURE_COLUMNS).where(*where_clauses(query, register))
-    if query.bbox is not None:
-        statement = statement.where(Box.parse(query.bbox).holds())
+@cache
+def compile_collected(names: frozenset[str]) -> str:
+    """Give the statement for the first ``take`` permits by their key, after a position where one is bound."""
+    statement = select(*READY_COLUMNS).where(*join_clauses(names), *join_area(names))
+    if "after_city" in names:
+        after = tuple_(bindparam("after_city", type_=Text), bindparam("after_source_id", type_=Text))
+        statement = statement.where(tuple_(permits.c.city, permits.c.source_id) > after)
+    statement = statement.order_by(permits.c.city, permits.c.source_id)
+    return compile_text(statement.limit(bindparam("take", type_=Integer)))
+
+
+def bind_collection(query: CollectionQuery, register: Register, after: Position | None) -> dict[str, Any]:
+    """Give the values of a page by the names they are bound to. Raises what :func:`bind_filter` does."""
+    values = bind_filter(query, register) | bind_area(query.bbox) | {"take": query.limit + 1}
     if query.datetime is not None:
-        statement = statement.where(Span.parse(query.datetime).holds())
-    return statement.order_by(permits.c.city, permits.c.source_id)
+        span = Span.parse(query.datetime).narrow(first=query.issued_from, last=query.issued_to)
+        values |= {name: day for name, day in (("issued_from", span.first), ("issued_to", span.last)) if day}
+    if after is not None:
+        values |= {"after_city": after.city, "after_source_id": after.source_id}
+    return values
 
 
-async def find_collected(session: AsyncSession, register: Register, query: CollectionQuery) -> CollectionPage:
-    """Find a page of the collection. Raises :class:`MalformedCursor` and :class:`UnknownWord`, for a city too."""
+async def find_collected(reader: Reader, register: Register, query: CollectionQuery) -> CollectionPage:
+    """Find a page of the collection, as features ready to be sent.
+
+    Raises :class:`MalformedCursor`, :class:`UnknownWord`, for a city too, and :class:`Moved` where the store is no
+    longer as the register has it.
+    """
     cities = choose_cities(query, register)
     after = decode(query.cursor, query.without_page())
-    statement = select_collected(query, register).limit(query.limit + 1)
-    if after is not None:
-        key = tuple_(permits.c.city, permits.c.source_id)
-        statement = statement.where(key > tuple_(after.city, after.source_id))
-    rows = list(await session.execute(statement))
+    values = bind_collection(query, register, after)
+    rows: list[ReadyRow] = await reader.find_all(compile_collected(frozenset(values)), values)
+    await refuse_moved(reader, register, rows[-1][3] if rows else None)
     whole = after is None and len(rows) <= query.limit
     return CollectionPage(
         rows=rows[: query.limit],
@@ -114,19 +143,43 @@ def count_known(query: CollectionQuery, register: Register, cities: tuple[str, .
     return sum(register.cities[city].permits for city in cities) if query.takes_all else None
 
 
-def _next_cursor(query: CollectionQuery, register: Register, rows: list[AnyRow], after: Position | None) -> str | None:
+def _next_cursor(
+    query: CollectionQuery, register: Register, rows: list[ReadyRow], after: Position | None
+) -> str | None:
     if len(rows) <= query.limit:
         return None
-    last = rows[query.limit - 1]
+    _, city, source_id, _ = rows[query.limit - 1]
     position = Position(
         of=fingerprint(query.without_page()),
         data_version=register.data_version,
         key=None,
-        city=last.city,
-        source_id=last.source_id,
+        city=city,
+        source_id=source_id,
         seen=(after.seen if after else 0) + query.limit,
     )
     return position.encode()
+
+
+@cache
+def compile_one() -> str:
+    """Give the statement for one permit by its key, with the run that found it gone."""
+    key = (permits.c.city == bindparam("city", type_=Text), permits.c.source_id == bindparam("source_id", type_=Text))
+    return compile_text(select(*READY_COLUMNS, permits.c.removed_run).where(*key))
+
+
+async def find_one(reader: Reader, register: Register, *, city: str, source_id: str) -> ReadyRow:
+    """Find one permit of the collection.
+
+    Raises :class:`NoSuchPermit`, :class:`RemovedPermit` where the city withdrew it, and :class:`Moved`.
+    """
+    rows = await reader.find_all(compile_one(), {"city": city, "source_id": source_id})
+    if city not in register.cities or not rows:
+        raise NoSuchPermit("no permit has that id")
+    feature, city, source_id, mark, removed_run = rows[0]
+    await refuse_moved(reader, register, mark)
+    if removed_run is not None:
+        raise RemovedPermit(f"the city withdrew permit {source_id!r} from its register")
+    return feature, city, source_id, mark
 
 
 # --- the id of a feature ---------------------------------------------------------------------------------------------
@@ -151,6 +204,17 @@ def parse_feature_id(text: str) -> tuple[str, str]:
     if render_feature_id(city=city, source_id=source_id) != text or not re.fullmatch(NO_CONTROLS, source_id):
         raise NoSuchPermit("no permit has that id")
     return city, source_id
+
+
+def render_feature_text(row: ReadyRow, register: Register) -> str:
+    """Give the GeoJSON of a row, whose own id is the one that the rest of the service knows, with the collection's.
+
+    A quote inside a JSON string is escaped, so that the first geometry behind a comma is the member.
+    """
+    feature, city, source_id, _ = row
+    feature_id = render_feature_id(city=city, source_id=source_id)
+    rest = feature[feature.index(',"geometry":') :]
+    return f'{{"type":"Feature","id":"{feature_id}"{rest}{render_end(register, city)}'
 
 
 # --- the extent ------------------------------------------------------------------------------------------------------

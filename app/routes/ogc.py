@@ -9,23 +9,23 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.permits.collection import (
     CollectionQuery,
     Extent,
     find_collected,
     find_extent,
+    find_one,
     parse_feature_id,
-    render_feature_id,
+    render_feature_text,
 )
 from app.permits.cursor import NO_CONTROLS
-from app.permits.features import AnyRow, render_feature
-from app.permits.listing import find_permit
 from app.permits.register import Register
 from app.problems import BAD_REQUEST_ROOT, problem_responses
-from app.routes.dependencies import CurrentRegister, Session
 from app.routes.openapi30 import FEATURE_SCHEMA, describe
-from app.routes.permits import GEOJSON, href, permit_path, query_parameters
+from app.routes.permits import href, permit_path, query_parameters
+from app.routes.replies import GEOJSON, Content, on_snapshot, reply
 
 Json = dict[str, Any]
 Links = list[dict[str, str]]
@@ -91,17 +91,25 @@ async def conformance(request: Request) -> Response:
 
 
 @bare.get("/collections", response_class=Response, responses=says(JSON))
-async def collections(request: Request, session: Session, register: CurrentRegister) -> Response:
+async def collections(request: Request) -> Response:
     """The one collection there is."""
-    links = [link(request, f"{ROOT}/collections", rel="self", type=JSON, title="this document")]
-    one = render_collection(request, await find_extent(session, register))
-    return respond(request, {"links": links, "collections": [one]})
+
+    async def produce(session: AsyncSession, register: Register) -> Content:
+        links = [link(request, f"{ROOT}/collections", rel="self", type=JSON, title="this document")]
+        one = render_collection(request, await find_extent(session, register))
+        return Content(orjson.dumps({"links": links, "collections": [one]}), JSON)
+
+    return await reply(request, NoParameters(), on_snapshot(request, produce), media_type=JSON)
 
 
 @bare.get("/collections/permits", response_class=Response, responses=says(JSON))
-async def collection(request: Request, session: Session, register: CurrentRegister) -> Response:
+async def collection(request: Request) -> Response:
     """The collection, and what it reaches over."""
-    return respond(request, render_collection(request, await find_extent(session, register)))
+
+    async def produce(session: AsyncSession, register: Register) -> Content:
+        return Content(orjson.dumps(render_collection(request, await find_extent(session, register))), JSON)
+
+    return await reply(request, NoParameters(), on_snapshot(request, produce), media_type=JSON)
 
 
 @bare.get("/collections/permits/schema", response_class=Response, responses=says(SCHEMA_JSON))
@@ -111,51 +119,47 @@ async def schema(request: Request) -> Response:
 
 
 @router.get(f"{COLLECTION}/items", response_class=Response, responses=says(GEOJSON))
-async def items(
-    request: Request, session: Session, register: CurrentRegister, query: Annotated[CollectionQuery, Query()]
-) -> Response:
+async def items(request: Request, query: Annotated[CollectionQuery, Query()]) -> Response:
     """Permits by city and source id, page by page; ``numberMatched`` stands where it is known without counting."""
-    page = await find_collected(session, register, query)
-    links = page_links(request, query, page.cursor)
-    document = {
-        "type": "FeatureCollection",
-        "timeStamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "numberReturned": len(page.rows),
-        "links": links,
-        "features": [render_item(row, register) for row in page.rows],
-    }
-    if page.number_matched is not None:
-        document["numberMatched"] = page.number_matched
-    return respond(request, document, media_type=GEOJSON)
+
+    async def produce(register: Register) -> Content:
+        page = await find_collected(request.app.state.reader, register, query)
+        links = page_links(request, query, page.cursor)
+        head: Json = {
+            "type": "FeatureCollection",
+            "timeStamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "numberReturned": len(page.rows),
+            "links": links,
+        }
+        if page.number_matched is not None:
+            head["numberMatched"] = page.number_matched
+        features = ",".join(render_feature_text(row, register) for row in page.rows)
+        body = b"".join((orjson.dumps(head)[:-1], b',"features":[', features.encode(), b"]}"))
+        following = next((one["href"] for one in links if one["rel"] == "next"), None)
+        return Content(body, GEOJSON, following)
+
+    return await reply(request, query, produce, media_type=GEOJSON)
 
 
 @bare.get("/collections/permits/items/{feature_id}", response_class=Response, responses=says(GEOJSON))
-async def item(
-    request: Request,
-    session: Session,
-    register: CurrentRegister,
-    feature_id: Annotated[str, Path(max_length=1000, pattern=NO_CONTROLS)],
-) -> Response:
+async def item(request: Request, feature_id: Annotated[str, Path(max_length=1000, pattern=NO_CONTROLS)]) -> Response:
     """One permit as it stands in the collection."""
     city, source_id = parse_feature_id(feature_id)
-    register.choose_cities((city,))
-    row = await find_permit(session, city=city, source_id=source_id)
-    links = [
-        link(request, f"{COLLECTION}/items/{feature_id}", rel="self", type=GEOJSON, title="this document"),
-        link(request, COLLECTION, rel="collection", type=JSON, title=TITLE),
-        link(request, permit_path(city, source_id), rel="related", type=GEOJSON, title="everything kept of it"),
-    ]
-    return respond(request, render_item(row, register) | {"links": links}, media_type=GEOJSON)
+
+    async def produce(register: Register) -> Content:
+        row = await find_one(request.app.state.reader, register, city=city, source_id=source_id)
+        links = [
+            link(request, f"{COLLECTION}/items/{feature_id}", rel="self", type=GEOJSON, title="this document"),
+            link(request, COLLECTION, rel="collection", type=JSON, title=TITLE),
+            link(request, permit_path(city, source_id), rel="related", type=GEOJSON, title="everything kept of it"),
+        ]
+        feature = render_feature_text(row, register).encode()
+        return Content(b"".join((feature[:-1], b',"links":', orjson.dumps(links), b"}")), GEOJSON)
+
+    return await reply(request, NoParameters(), produce, media_type=GEOJSON)
 
 
 router.include_router(bare)
-
-
-def render_item(row: AnyRow, register: Register) -> Json:
-    """Make the feature of a row, with an id that may stand in a path as it is."""
-    values = row._mapping
-    feature_id = render_feature_id(city=values["city"], source_id=values["source_id"])
-    return render_feature(row, register) | {"id": feature_id}
 
 
 def render_collection(request: Request, extent: Extent) -> Json:
@@ -207,9 +211,6 @@ def link(request: Request, path: str, parameters: list[tuple[str, str]] | None =
 
 
 def respond(request: Request, document: Json, *, media_type: str = JSON) -> Response:
-    """Send a document, with its self and next links in the ``Link`` header too."""
+    """Send a document that changes with the service's release alone."""
     headers = {"Cache-Control": request.app.state.settings.cache_control}
-    told = [one for one in document.get("links", []) if one["rel"] == "next"]
-    if told:
-        headers["Link"] = ", ".join(f'<{one["href"]}>; rel="{one["rel"]}"; type="{one["type"]}"' for one in told)
     return Response(orjson.dumps(document), media_type=media_type, headers=headers)

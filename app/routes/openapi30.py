@@ -12,9 +12,8 @@ from typing import Any
 from sqlalchemy import ARRAY, Column
 
 from app.permits.collection import CollectionQuery
-from app.permits.features import SHORT
 from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX
-from app.permits.tables import permits
+from app.permits.tables import SHORT, permits
 from app.problems import MEDIA_TYPE as PROBLEM_JSON
 from app.problems import PROBLEM_SCHEMA
 
