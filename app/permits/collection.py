@@ -1,8 +1,12 @@
-"""The register as one collection of features in the order of its key, so that all of it can be paged through."""
+"""The register as one collection of features: all of it in the order of its key, or a selection, newest first.
+
+Paging through everything by the key loses nothing, whatever a run changes meanwhile. A selection is the list's: ids go
+with the years, so that by the key all permits before 2015 would be read to find the first of 2015.
+"""
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import Annotated, Any
@@ -18,6 +22,7 @@ from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode, fingerprint
 from app.permits.features import COORDINATE_DECIMALS, LAT, LNG, planar, render_end
 from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
+from app.permits.listing import ListQuery, find_listed
 from app.permits.register import MARK, Register, refuse_moved
 from app.permits.spans import Span
 from app.permits.tables import permits
@@ -47,7 +52,7 @@ def _normalize_span(value: str | None) -> str | None:
 
 
 class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
-    """Which permits of the collection to give, in the order of city and source id.
+    """Which permits of the collection to give.
 
     ``bbox`` leaves out permits without a usable point, ``datetime`` those without an issue date. A ``limit`` beyond
     its ceiling means the ceiling, as OGC API - Features wants it.
@@ -65,27 +70,37 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
 
     @property
-    def takes_all(self) -> bool:
-        """Whether nothing is left out of the cities that are meant."""
-        return self.model_dump(exclude_defaults=True).keys() <= {"city", "limit", "cursor"}
+    def filters(self) -> dict[str, Any]:
+        """What the query says besides its page."""
+        return self.model_dump(exclude_defaults=True, exclude={"limit", "cursor"})
+
+    @property
+    def is_by_key(self) -> bool:
+        """Whether the permits come by their key: where at most a city and a box are chosen."""
+        return self.filters.keys() <= {"city", "bbox"}
 
     def without_page(self) -> "CollectionQuery":
-        """Give the query without its page: a cursor may be used with another limit."""
+        """Give the query without its page: a cursor of the key may be used with another limit."""
         return self.model_copy(update={"limit": LIMIT_DEFAULT, "cursor": None})
 
+    def narrow_days(self) -> Span:
+        """Give the days of issue that both ``datetime`` and the service's own filters leave."""
+        span = Span.parse(self.datetime) if self.datetime else Span(first=None, last=None)
+        return span.narrow(first=self.issued_from, last=self.issued_to)
 
-ReadyRow = tuple[str, str, str, str]
-"""A feature without its end, city, source id, and the mark of its data."""
+
+FeatureRow = tuple[str, str, str]
+"""A feature without its end, city, and source id."""
 READY_COLUMNS = (permits.c.feature, permits.c.city, permits.c.source_id, literal_column(MARK, Text))
 
 
 @dataclass(frozen=True)
 class CollectionPage:
-    """Permits by city and source id, the cursor of the next page if there is one, and how many there are if known."""
+    """Permits, the cursor of the next page if there is one, and how many there are if that is known."""
 
-    rows: list[ReadyRow]
+    rows: list[FeatureRow]
     cursor: str | None
-    number_matched: int | None
+    number_matched: int | None = None
 
 
 @cache
@@ -100,14 +115,9 @@ def compile_collected(names: frozenset[str]) -> str:
 
 
 def bind_collection(query: CollectionQuery, register: Register, after: Position | None) -> dict[str, Any]:
-    """Give the values of a page by the names they are bound to. Raises what :func:`bind_filter` does."""
+    """Give the values of a page by the key by the names they are bound to. Raises what :func:`bind_filter` does."""
     values = bind_filter(query, register) | bind_area(query.bbox) | {"take": query.limit + 1}
-    if query.datetime is not None:
-        span = Span.parse(query.datetime).narrow(first=query.issued_from, last=query.issued_to)
-        values |= {name: day for name, day in (("issued_from", span.first), ("issued_to", span.last)) if day}
-    if after is not None:
-        values |= {"after_city": after.city, "after_source_id": after.source_id}
-    return values
+    return values | ({"after_city": after.city, "after_source_id": after.source_id} if after else {})
 
 
 async def find_collected(reader: Reader, register: Register, query: CollectionQuery) -> CollectionPage:
@@ -117,16 +127,43 @@ async def find_collected(reader: Reader, register: Register, query: CollectionQu
     longer as the register has it.
     """
     cities = choose_cities(query, register)
+    page = await (_find_by_key if query.is_by_key else _find_newest)(reader, register, query)
+    if query.cursor is None and page.cursor is None:
+        return replace(page, number_matched=len(page.rows))
+    known = query.filters.keys() <= {"city"}
+    return replace(page, number_matched=sum(register.cities[city].permits for city in cities) if known else None)
+
+
+async def _find_by_key(reader: Reader, register: Register, query: CollectionQuery) -> CollectionPage:
     after = decode(query.cursor, query.without_page())
     values = bind_collection(query, register, after)
-    rows: list[ReadyRow] = await reader.find_all(compile_collected(frozenset(values)), values)
+    rows = await reader.find_all(compile_collected(frozenset(values)), values)
     await refuse_moved(reader, register, rows[-1][3] if rows else None)
-    whole = after is None and len(rows) <= query.limit
-    return CollectionPage(
-        rows=rows[: query.limit],
-        cursor=_next_cursor(query, register, rows, after),
-        number_matched=len(rows) if whole else count_known(query, register, cities),
+    found: list[FeatureRow] = [row[:3] for row in rows[: query.limit]]
+    return CollectionPage(found, _next_cursor(query, register, found, after) if len(rows) > query.limit else None)
+
+
+async def _find_newest(reader: Reader, register: Register, query: CollectionQuery) -> CollectionPage:
+    days = query.narrow_days()
+    if days.first and days.last and days.first > days.last:
+        return CollectionPage(rows=[], cursor=None)
+    told = query.model_dump(exclude_defaults=True, exclude={"datetime"})
+    listed = ListQuery.model_validate(told | {"issued_from": days.first, "issued_to": days.last})
+    page = await find_listed(reader, register, listed)
+    return CollectionPage(rows=[row[:3] for row in page.rows], cursor=page.cursor)
+
+
+def _next_cursor(query: CollectionQuery, register: Register, found: list[FeatureRow], after: Position | None) -> str:
+    _, city, source_id = found[-1]
+    position = Position(
+        of=fingerprint(query.without_page()),
+        data_version=register.data_version,
+        key=None,
+        city=city,
+        source_id=source_id,
+        seen=(after.seen if after else 0) + len(found),
     )
+    return position.encode()
 
 
 def choose_cities(query: CollectionQuery, register: Register) -> tuple[str, ...]:
@@ -138,28 +175,6 @@ def choose_cities(query: CollectionQuery, register: Register) -> tuple[str, ...]
         raise UnknownWord("city", unknown, sorted(register.cities)) from error
 
 
-def count_known(query: CollectionQuery, register: Register, cities: tuple[str, ...]) -> int | None:
-    """Give how many permits there are where the register knows it, else nothing: counting costs more than a page."""
-    return sum(register.cities[city].permits for city in cities) if query.takes_all else None
-
-
-def _next_cursor(
-    query: CollectionQuery, register: Register, rows: list[ReadyRow], after: Position | None
-) -> str | None:
-    if len(rows) <= query.limit:
-        return None
-    _, city, source_id, _ = rows[query.limit - 1]
-    position = Position(
-        of=fingerprint(query.without_page()),
-        data_version=register.data_version,
-        key=None,
-        city=city,
-        source_id=source_id,
-        seen=(after.seen if after else 0) + query.limit,
-    )
-    return position.encode()
-
-
 @cache
 def compile_one() -> str:
     """Give the statement for one permit by its key, with the run that found it gone."""
@@ -167,7 +182,7 @@ def compile_one() -> str:
     return compile_text(select(*READY_COLUMNS, permits.c.removed_run).where(*key))
 
 
-async def find_one(reader: Reader, register: Register, *, city: str, source_id: str) -> ReadyRow:
+async def find_one(reader: Reader, register: Register, *, city: str, source_id: str) -> FeatureRow:
     """Find one permit of the collection.
 
     Raises :class:`NoSuchPermit`, :class:`RemovedPermit` where the city withdrew it, and :class:`Moved`.
@@ -179,7 +194,7 @@ async def find_one(reader: Reader, register: Register, *, city: str, source_id: 
     await refuse_moved(reader, register, mark)
     if removed_run is not None:
         raise RemovedPermit(f"the city withdrew permit {source_id!r} from its register")
-    return feature, city, source_id, mark
+    return feature, city, source_id
 
 
 # --- the id of a feature ---------------------------------------------------------------------------------------------
@@ -206,12 +221,12 @@ def parse_feature_id(text: str) -> tuple[str, str]:
     return city, source_id
 
 
-def render_feature_text(row: ReadyRow, register: Register) -> str:
+def render_feature_text(row: FeatureRow, register: Register) -> str:
     """Give the GeoJSON of a row, whose own id is the one that the rest of the service knows, with the collection's.
 
     A quote inside a JSON string is escaped, so that the first geometry behind a comma is the member.
     """
-    feature, city, source_id, _ = row
+    feature, city, source_id = row
     feature_id = render_feature_id(city=city, source_id=source_id)
     rest = feature[feature.index(',"geometry":') :]
     return f'{{"type":"Feature","id":"{feature_id}"{rest}{render_end(register, city)}'

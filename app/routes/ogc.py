@@ -1,6 +1,7 @@
 """``/ogc``: OGC API - Features, Part 1 (1.0), over one collection, the register, for QGIS and GDAL.
 
-What other routes answer with 422 is 400 here, unknown parameters included, because the standard wants it.
+What other routes answer with 422 is 400 here, unknown parameters included, because the standard wants it. Queries are
+read by the framework, which lets a parameter that is given twice count once: the OGC's suite gives a page's so.
 """
 
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ CONFORMS_TO = [
 ]
 TITLE = "Building permits"
 DESCRIPTION = (
-    "The permits of the register, by city and source id. A permit without a usable point has a null geometry, and bbox"
+    "The permits of the register. A permit without a usable point has a null geometry, and bbox"
     " leaves it out; datetime is about issued_date and leaves out permits that were not issued."
 )
 
@@ -120,7 +121,10 @@ async def schema(request: Request) -> Response:
 
 @router.get(f"{COLLECTION}/items", response_class=Response, responses=says(GEOJSON))
 async def items(request: Request, query: Annotated[CollectionQuery, Query()]) -> Response:
-    """Permits by city and source id, page by page; ``numberMatched`` stands where it is known without counting."""
+    """Permits page by page: all by city and source id, a selection newest first.
+
+    ``numberMatched`` stands where it is known without counting.
+    """
 
     async def produce(register: Register) -> Content:
         page = await find_collected(request.app.state.reader, register, query)
