@@ -20,7 +20,7 @@ from app.database import Reader, compile_text
 from app.errors import NoSuchCity, NoSuchPermit, RemovedPermit, UnknownWord
 from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode, fingerprint
-from app.permits.features import COORDINATE_DECIMALS, LAT, LNG, planar, render_end
+from app.permits.features import COORDINATE_DECIMALS, FEATURE, LAT, LNG, planar, render_end
 from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
 from app.permits.listing import ListQuery, find_listed
 from app.permits.register import MARK, Register, refuse_moved
@@ -89,9 +89,9 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
         return span.narrow(first=self.issued_from, last=self.issued_to)
 
 
-FeatureRow = tuple[str, str, str]
+FeatureRow = tuple[bytes, str, str]
 """A feature without its end, city, and source id."""
-READY_COLUMNS = (permits.c.feature, permits.c.city, permits.c.source_id, literal_column(MARK, Text))
+READY_COLUMNS = (FEATURE, permits.c.city, permits.c.source_id, literal_column(MARK, Text))
 
 
 @dataclass(frozen=True)
@@ -221,15 +221,15 @@ def parse_feature_id(text: str) -> tuple[str, str]:
     return city, source_id
 
 
-def render_feature_text(row: FeatureRow, register: Register) -> str:
+def render_feature_bytes(row: FeatureRow, register: Register) -> bytes:
     """Give the GeoJSON of a row, whose own id is the one that the rest of the service knows, with the collection's.
 
     A quote inside a JSON string is escaped, so that the first geometry behind a comma is the member.
     """
     feature, city, source_id = row
-    feature_id = render_feature_id(city=city, source_id=source_id)
-    rest = feature[feature.index(',"geometry":') :]
-    return f'{{"type":"Feature","id":"{feature_id}"{rest}{render_end(register, city)}'
+    feature_id = render_feature_id(city=city, source_id=source_id).encode()
+    rest = feature[feature.index(b',"geometry":') :]
+    return b'{"type":"Feature","id":"%b"%b%b' % (feature_id, rest, render_end(register, city))
 
 
 # --- the extent ------------------------------------------------------------------------------------------------------

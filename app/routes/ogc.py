@@ -19,7 +19,7 @@ from app.permits.collection import (
     find_extent,
     find_one,
     parse_feature_id,
-    render_feature_text,
+    render_feature_bytes,
 )
 from app.permits.cursor import NO_CONTROLS
 from app.permits.register import Register
@@ -137,8 +137,8 @@ async def items(request: Request, query: Annotated[CollectionQuery, Query()]) ->
         }
         if page.number_matched is not None:
             head["numberMatched"] = page.number_matched
-        features = ",".join(render_feature_text(row, register) for row in page.rows)
-        body = b"".join((orjson.dumps(head)[:-1], b',"features":[', features.encode(), b"]}"))
+        features = b",".join(render_feature_bytes(row, register) for row in page.rows)
+        body = b"".join((orjson.dumps(head)[:-1], b',"features":[', features, b"]}"))
         following = next((one["href"] for one in links if one["rel"] == "next"), None)
         return Content(body, GEOJSON, following)
 
@@ -157,7 +157,7 @@ async def item(request: Request, feature_id: Annotated[str, Path(max_length=1000
             link(request, COLLECTION, rel="collection", type=JSON, title=TITLE),
             link(request, permit_path(city, source_id), rel="related", type=GEOJSON, title="everything kept of it"),
         ]
-        feature = render_feature_text(row, register).encode()
+        feature = render_feature_bytes(row, register)
         return Content(b"".join((feature[:-1], b',"links":', orjson.dumps(links), b"}")), GEOJSON)
 
     return await reply(request, NoParameters(), produce, media_type=GEOJSON)

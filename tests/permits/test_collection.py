@@ -144,7 +144,7 @@ async def test_collection_holds_permits_without_a_point(shelf: Shelf, store: Sto
     store.add_permit()
     store.publish()
     [(feature, *_)] = (await shelf.look()).rows
-    assert '"geometry":null' in feature
+    assert b'"geometry":null' in feature
 
 
 async def test_cursor_belongs_to_its_filters(shelf: Shelf, store: Store) -> None:
