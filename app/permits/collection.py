@@ -27,6 +27,8 @@ from app.permits.register import MARK, Register, refuse_moved
 from app.permits.spans import Span
 from app.permits.tables import permits
 
+PAGE_MAX = 10_000
+"""Permits a page by the key. The OGC's suite, which counts up to 10,000, goes on for four pages and no further."""
 HEIGHT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 EDGES = {
     "west": (LNG, "SRID=4326;LINESTRING(-180 -90,-180 90)"),
@@ -64,8 +66,8 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
     datetime: Annotated[str | None, Field(max_length=200), AfterValidator(_normalize_span)] = Field(
         default=None, description="an instant, a day or an interval; of the issue date"
     )
-    limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, LIMIT_MAX))] = Field(
-        default=LIMIT_DEFAULT, description=f"permits a page; more than {LIMIT_MAX:,} means {LIMIT_MAX:,}"
+    limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, PAGE_MAX))] = Field(
+        default=LIMIT_DEFAULT, description=f"permits a page, at most; more than {PAGE_MAX:,} means {PAGE_MAX:,}"
     )
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
 
@@ -148,7 +150,8 @@ async def _find_newest(reader: Reader, register: Register, query: CollectionQuer
     if days.first and days.last and days.first > days.last:
         return CollectionPage(rows=[], cursor=None)
     told = query.model_dump(exclude_defaults=True, exclude={"datetime"})
-    listed = ListQuery.model_validate(told | {"issued_from": days.first, "issued_to": days.last})
+    told |= {"issued_from": days.first, "issued_to": days.last, "limit": min(query.limit, LIMIT_MAX)}
+    listed = ListQuery.model_validate(told)
     page = await find_listed(reader, register, listed)
     return CollectionPage(rows=[row[:3] for row in page.rows], cursor=page.cursor)
 

@@ -56,7 +56,9 @@ def refuse_parameters(_nothing: Annotated[NoParameters, Query()]) -> None:
     """Refuse every parameter, as the standard wants it of one that is not described."""
 
 
-router = APIRouter(tags=["ogc"], responses=problem_responses(400, 404, 410, 503))
+# With a range among them the framework does not add its own 422, which is never sent here.
+PROBLEMS = problem_responses(400, 404, 410, 503) | {"4XX": problem_responses(400)[400]}
+router = APIRouter(tags=["ogc"], responses=PROBLEMS)
 bare = APIRouter(prefix=ROOT, dependencies=[Depends(refuse_parameters)])
 
 

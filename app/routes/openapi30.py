@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ARRAY, Column
 
-from app.permits.collection import CollectionQuery
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX
+from app.permits.collection import PAGE_MAX, CollectionQuery
+from app.permits.filters import LIMIT_DEFAULT
 from app.permits.tables import SHORT, permits
 from app.problems import MEDIA_TYPE as PROBLEM_JSON
 from app.problems import PROBLEM_SCHEMA
@@ -83,7 +83,7 @@ FEATURE_SCHEMA = {
 STANDARD: dict[str, Json] = {
     "bbox": {"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}},
     "datetime": {"type": "string"},
-    "limit": {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": LIMIT_DEFAULT},
 }
 """The standard's own parameters, described word for word as it wants them."""
 

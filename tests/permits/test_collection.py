@@ -156,7 +156,7 @@ async def test_cursor_belongs_to_its_filters(shelf: Shelf, store: Store) -> None
 
 
 async def test_limit_beyond_the_ceiling_means_the_ceiling() -> None:
-    assert CollectionQuery.model_validate({"limit": "1000000"}).limit == 1000
+    assert CollectionQuery.model_validate({"limit": "1000000"}).limit == 10_000
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,14 @@ async def test_number_is_told_of_a_later_page_too(shelf: Shelf, store: Store) ->
     fill(store, 20)
     first = await shelf.look(limit=15)
     assert (await shelf.look(limit=15, cursor=first.cursor)).number_matched == 20
+
+
+async def test_page_of_a_selection_may_be_shorter_than_its_limit(shelf: Shelf, store: Store) -> None:
+    add_many(store)
+    page = await shelf.look(limit=5000, datetime="2020-01-01/..")
+    assert len(page.rows) == 1000
+    assert page.cursor is not None
+    assert len((await shelf.look(limit=5000)).rows) == 5000
 
 
 async def test_unknown_city_is_an_unknown_word(shelf: Shelf, store: Store) -> None:

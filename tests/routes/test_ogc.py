@@ -315,7 +315,7 @@ async def test_every_parameter_that_is_taken_is_described_and_no_other(client: h
     parameters = document["components"]["parameters"]
     assert parameters["bbox"]["schema"]["items"] == {"type": "number"}
     assert (parameters["bbox"]["style"], parameters["bbox"]["explode"]) == ("form", False)
-    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+    assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 10000, "default": 100}
     assert parameters["min_value_usd"]["schema"]["type"] == "number"
     assert "solar" in parameters["category"]["schema"]["items"]["enum"]
 
@@ -329,6 +329,13 @@ async def test_every_path_that_is_described_answers_in_its_media_type(store: Sto
         reply = await client.get(f"/ogc{path}".replace("{featureId}", "austin.a"))
         assert reply.status_code == 200
         assert set(operations["get"]["responses"]["200"]["content"]) == {reply.headers["content-type"]}, path
+
+
+async def test_description_of_the_whole_service_promises_no_422_here(client: httpx.AsyncClient) -> None:
+    paths = (await get(client, "/openapi.json"))["paths"]
+    described = [one["get"]["responses"] for path, one in paths.items() if path.startswith("/ogc")]
+    assert len(described) == 8
+    assert all("400" in responses and "422" not in responses for responses in described)
 
 
 async def test_schema_tells_of_every_property_what_a_client_makes_a_field_of(
