@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.bench import near, pgbench, wrk
+from scripts.bench import near, pgbench, worst, wrk
 from scripts.bench.bench import Bench, Effort
 from scripts.bench.cpu import Meter, find_postmaster, parse_busy, parse_stat, read_processes, sum_family
 from scripts.bench.figures import Load, centile, console, take_turns
@@ -198,6 +198,13 @@ def test_words_of_a_parameter_are_found_wherever_its_schema_has_them() -> None:
     assert list_words({"type": "string"}, openapi) == []
 
 
+def test_combination_beyond_a_bound_is_marked() -> None:
+    case = worst.Case("none", {}, 500, 100, "densest", Point(lat=30, lng=-97))
+    assert "!" not in str(worst.Times(case, 150, 400))
+    assert "!" in str(worst.Times(case, 151, 160))
+    assert "!" in str(worst.Times(case, 20, 401))
+
+
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A register in which the densest cell, the rarest status and the words of descriptions are known."""
@@ -255,6 +262,16 @@ def test_near_is_measured_beside_both_statements_with_the_cpu_of_each(bench: Ben
         assert case in table
     assert len(re.findall(r"goal (?:reached|missed)", table)) == 2
     assert "load tool" in table
+
+
+@pytest.mark.parametrize("case", [worst.measure])
+def test_what_one_caller_asks_is_measured_or_left_out_with_a_reason(
+    bench: Bench, case: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worst, "FIRST", 0)
+    with console.capture() as shown:
+        case(bench)
+    assert re.search(r"goal (reached|missed)|left out, ", shown.get())
 
 
 def test_sentence_is_said_where_wrk_may_not_be_installed(tmp_path: Path) -> None:
