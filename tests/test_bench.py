@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.bench import near, pgbench, worst, wrk
+from scripts.bench import near, pgbench, stats, worst, wrk
 from scripts.bench.bench import Bench, Effort
 from scripts.bench.cpu import Meter, find_postmaster, parse_busy, parse_stat, read_processes, sum_family
 from scripts.bench.figures import Load, centile, console, take_turns
@@ -198,6 +198,12 @@ def test_words_of_a_parameter_are_found_wherever_its_schema_has_them() -> None:
     assert list_words({"type": "string"}, openapi) == []
 
 
+@pytest.mark.parametrize(("answer", "bounded"), [(99.9, True), (100.1, False), ("503 in 2000", True), ("422", False)])
+def test_stats_that_are_refused_in_time_are_in_time(answer: float | str, bounded: bool) -> None:
+    assert stats.is_bounded(answer, 100) is bounded
+    assert ("!" in stats.mark(answer, 100)) is not bounded
+
+
 def test_combination_beyond_a_bound_is_marked() -> None:
     case = worst.Case("none", {}, 500, 100, "densest", Point(lat=30, lng=-97))
     assert "!" not in str(worst.Times(case, 150, 400))
@@ -264,7 +270,7 @@ def test_near_is_measured_beside_both_statements_with_the_cpu_of_each(bench: Ben
     assert "load tool" in table
 
 
-@pytest.mark.parametrize("case", [worst.measure])
+@pytest.mark.parametrize("case", [worst.measure, stats.measure])
 def test_what_one_caller_asks_is_measured_or_left_out_with_a_reason(
     bench: Bench, case: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
