@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.bench import near, pgbench, stats, worst, wrk
+from scripts.bench import near, pgbench, stats, tiles, worst, wrk
 from scripts.bench.bench import Bench, Effort
 from scripts.bench.cpu import Meter, find_postmaster, parse_busy, parse_stat, read_processes, sum_family
 from scripts.bench.figures import Load, centile, console, take_turns
@@ -198,6 +198,17 @@ def test_words_of_a_parameter_are_found_wherever_its_schema_has_them() -> None:
     assert list_words({"type": "string"}, openapi) == []
 
 
+def test_tile_of_a_point_is_the_one_that_postgis_says_holds_it(store_connection: psycopg.Connection[Any]) -> None:
+    point = Point(lat=30.2747, lng=-97.7404)
+    held = "SELECT ST_Contains(ST_TileEnvelope(%s, %s, %s), ST_Transform(ST_SetSRID(ST_MakePoint(%s, %s), 4326), 3857))"
+    for zoom in (10, 12, 14, 16):
+        tile = tiles.find_tile(point, zoom)
+        assert store_connection.execute(held, [*tile, point.lng, point.lat]).fetchone() == (True,)
+    around = tiles.list_around(tiles.Tile(3, 4, 4))
+    assert around[0] == (3, 4, 4)
+    assert len(set(around)) == 9
+
+
 @pytest.mark.parametrize(("answer", "bounded"), [(99.9, True), (100.1, False), ("503 in 2000", True), ("422", False)])
 def test_stats_that_are_refused_in_time_are_in_time(answer: float | str, bounded: bool) -> None:
     assert stats.is_bounded(answer, 100) is bounded
@@ -270,7 +281,7 @@ def test_near_is_measured_beside_both_statements_with_the_cpu_of_each(bench: Ben
     assert "load tool" in table
 
 
-@pytest.mark.parametrize("case", [worst.measure, stats.measure])
+@pytest.mark.parametrize("case", [worst.measure, stats.measure, tiles.measure])
 def test_what_one_caller_asks_is_measured_or_left_out_with_a_reason(
     bench: Bench, case: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

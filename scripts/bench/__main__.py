@@ -1,8 +1,8 @@
 """Measures the service beside its limits, in one run on one machine.
 
-``python -m scripts.bench [near] [cached] [worst] [stats] [ask] [voice]``, all where none is named, on 2.34
+``python -m scripts.bench [near] [cached] [worst] [stats] [tiles] [ask] [voice]``, all where none is named, on 2.34
 million synthetic permits that are made once and kept. near: under load, beside pgbench with the same random points;
-cached: 304 answers beside full ones; worst and stats: one caller, beside what is promised; ask: to its first
+cached: 304 answers beside full ones; worst, stats and tiles: one caller, beside what is promised; ask: to its first
 event; voice: the first chunk through the router beside a call of the same server without it. The service is started
 for the purpose and stopped again.
 """
@@ -19,7 +19,7 @@ import psycopg
 from app.database import find_database_url
 from app.errors import UndervoltError
 from app.settings import read_settings
-from scripts.bench import ask, cached, near, stats, voice, worst
+from scripts.bench import ask, cached, near, stats, tiles, voice, worst
 from scripts.bench.bench import Bench, Effort
 from scripts.bench.cpu import find_busy_share
 from scripts.bench.figures import console
@@ -31,6 +31,7 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "cached": cached.measure,
     "worst": worst.measure,
     "stats": stats.measure,
+    "tiles": tiles.measure,
     "ask": ask.measure,
 }
 VOICE = "voice"
