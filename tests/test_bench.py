@@ -6,6 +6,7 @@ No figure is judged here. The texts of wrk 4.1.0 and pgbench 15 were recorded by
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from scripts.bench import near, pgbench, stats, tiles, worst, wrk
 from scripts.bench.bench import Bench, Effort
-from scripts.bench.cpu import Meter, find_postmaster, parse_busy, parse_stat, read_processes, sum_family
+from scripts.bench.cpu import Backends, Meter, find_postmaster, parse_busy, parse_stat, read_processes, sum_family
 from scripts.bench.figures import Load, centile, console, take_turns
 from scripts.bench.places import Places, Point
 from scripts.bench.register import is_still_good, rename_database
@@ -132,20 +133,34 @@ def test_waiting_for_a_disk_is_not_being_busy() -> None:
     assert parse_busy("cpu  100 1 20 700 79 0 3 7 50 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n") == (131, 910)
 
 
-def test_own_cpu_is_metered_where_there_is_a_proc() -> None:
+def test_cpu_of_what_was_run_meanwhile_is_metered() -> None:
     if not read_processes():
         pytest.skip("no /proc here")
-    meter = Meter({"self": os.getpid()})
-    before = meter.read()
-    sum(range(3_000_000))
-    assert 0 <= meter.since(before)["self"] < 60
+    with Meter({"own": os.getpid()}).reading() as cpu_s:
+        subprocess.run([sys.executable, "-c", "sum(range(10_000_000))"], check=True)
+    assert 0 < cpu_s["load tool"] <= cpu_s["own"] + 0.1
     assert find_postmaster(os.getpid()) is None
+
+
+def test_backends_of_other_databases_are_not_metered(database_url: str) -> None:
+    other = rename_database(database_url, "postgres")
+    with psycopg.connect(other, autocommit=True) as theirs, psycopg.connect(database_url, autocommit=True) as ours:
+        postmaster = find_postmaster(ours.info.backend_pid)
+        if postmaster is None:
+            pytest.skip("the database runs on another machine, or there is no /proc here")
+        backends = Backends(postmaster, ours.info.dbname)
+        with Meter({}, backends).reading() as cpu_s:
+            ours.execute("SELECT count(*) FROM generate_series(1, 2000000)")
+        assert theirs.info.backend_pid in backends.strangers
+        assert ours.info.backend_pid in backends.ticks
+        assert cpu_s["PostgreSQL"] > 0
 
 
 def test_rounds_of_a_load_add_up() -> None:
     runs = iter([Load(1, [1000, 3000], {"service": 0.5}, 10), Load(3, [2000, 2000], {"service": 1.5}, 30)])
     load = take_turns({"service": lambda: next(runs)}, rounds=2)["service"]
     assert (load.rate, load.median_ms, load.p99_ms, load.cpu_ms("service"), load.received) == (1, 2, 3, 500, 40)
+    assert Load(1, [1, 1], {"service": 0.5, "PostgreSQL": 1}).cpu_ms() == 750
 
 
 def test_centile_of_few_times_is_the_longest() -> None:

@@ -98,7 +98,7 @@ def measure(url: str, chosen: list[str], effort: Effort) -> None:
 
 
 def warn_of_others() -> None:
-    """Say so where this machine is not idle before a measurement: PostgreSQL's CPU is that of its whole server."""
+    """Say so where this machine is not idle before a measurement."""
     share = find_busy_share(WATCHED_S)
     if share > BUSY_SHARE:
         console.print(f"[yellow]others use {share:.0%} of this machine's CPU: these figures are noisy[/yellow]")

@@ -10,7 +10,7 @@ import psycopg
 from app.database import make_engine, open_session
 from app.permits.register import Register, find_register
 from app.settings import Settings
-from scripts.bench.cpu import Meter, find_postmaster
+from scripts.bench.cpu import Backends, Meter, find_postmaster
 from scripts.bench.places import Places, Point
 from scripts.bench.service import Service
 
@@ -61,7 +61,8 @@ class Bench:
     def meter(self) -> Meter:
         """Who uses the CPU; PostgreSQL is left out where it runs on another machine."""
         postmaster = find_postmaster(self.connection.info.backend_pid)
-        return Meter({"service": self.service.pid, **({"PostgreSQL": postmaster} if postmaster else {})})
+        backends = Backends(postmaster, self.connection.info.dbname) if postmaster else None
+        return Meter({"service": self.service.pid}, backends)
 
 
 async def read_register(url: str) -> Register:

@@ -2,12 +2,15 @@
 
 import os
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from time import sleep
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+WATCH_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,20 +58,82 @@ def sum_family(root: int, processes: Mapping[int, Process]) -> int:
     return family
 
 
+class Backends:
+    """The processes that serve one database of a server on this machine, watched: those of pgbench end with it."""
+
+    def __init__(self, postmaster: int, database: str) -> None:
+        self.postmaster = postmaster
+        self.mark = f" {database} "
+        self.ticks: dict[int, int] = {}
+        self.strangers: set[int] = set()
+
+    def watch(self, ended: Event) -> None:
+        """Note what each has used, again and again until the end."""
+        while not ended.wait(WATCH_S):
+            self.note()
+
+    def note(self) -> None:
+        """Note what each has used by now; their titles name the database."""
+        for pid in self.list_children():
+            path = Path("/proc") / str(pid)
+            with suppress(OSError):
+                if pid not in self.ticks and self.mark not in (path / "cmdline").read_text(errors="replace"):
+                    self.strangers.add(pid)
+                else:
+                    self.ticks[pid] = parse_stat((path / "stat").read_text(errors="replace")).own
+
+    def list_children(self) -> list[int]:
+        """Give the server's processes that may serve the database."""
+        file = Path("/proc") / str(self.postmaster) / "task" / str(self.postmaster) / "children"
+        return [pid for pid in map(int, file.read_text().split()) if pid not in self.strangers]
+
+
 class Meter:
-    """Reads how much CPU named families of processes used so far, each named by its eldest."""
+    """Tells how much CPU was used meanwhile: by families, each named by its eldest, and by a database's backends."""
 
-    def __init__(self, eldest: Mapping[str, int]) -> None:
+    def __init__(self, eldest: Mapping[str, int], backends: Backends | None = None) -> None:
         self.eldest = eldest
+        self.backends = backends
 
-    def read(self) -> dict[str, float]:
-        """Give the seconds of each family since it began."""
+    @contextmanager
+    def reading(self) -> Generator[dict[str, float]]:
+        """Give what is filled at the end: seconds of each, and of the programs that were run to their end."""
+        found: dict[str, float] = {}
+        before, own_s = self._read_families(), read_children_s()
+        with self._watching() as used:
+            yield found
+        after = self._read_families()
+        found |= {name: (after[name] - before[name]) / TICKS_A_SECOND for name in after}
+        found |= used | {"load tool": read_children_s() - own_s}
+
+    def _read_families(self) -> dict[str, int]:
         processes = read_processes()
-        return {name: sum_family(pid, processes) / TICKS_A_SECOND for name, pid in self.eldest.items()}
+        return {name: sum_family(pid, processes) for name, pid in self.eldest.items()}
 
-    def since(self, before: Mapping[str, float]) -> dict[str, float]:
-        """Give the seconds of each family since an earlier reading."""
-        return {name: now - before[name] for name, now in self.read().items()}
+    @contextmanager
+    def _watching(self) -> Generator[dict[str, float]]:
+        used: dict[str, float] = {}
+        if self.backends is None:
+            yield used
+            return
+        self.backends.note()
+        before, ended = dict(self.backends.ticks), Event()
+        watcher = Thread(target=self.backends.watch, args=(ended,))
+        watcher.start()
+        try:
+            yield used
+        finally:
+            ended.set()
+            watcher.join()
+        self.backends.note()
+        ticks = sum(now - before.get(pid, 0) for pid, now in self.backends.ticks.items())
+        used["PostgreSQL"] = ticks / TICKS_A_SECOND
+
+
+def read_children_s() -> float:
+    """Give the CPU seconds of the programs that this process started and that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def find_postmaster(backend_pid: int) -> int | None:
@@ -78,12 +143,6 @@ def find_postmaster(backend_pid: int) -> int | None:
     parent = processes.get(backend.parent) if backend else None
     names: Iterable[str] = {process.name for process in (backend, parent) if process}
     return parent.pid if parent and names == {"postgres"} else None
-
-
-def read_children_s() -> float:
-    """Give the CPU seconds of the programs that this process started and that ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def parse_busy(stat: str) -> tuple[int, int]:

@@ -41,9 +41,9 @@ class Load:
         """The 99th percentile in milliseconds."""
         return centile(self.times_us, 99) / 1000
 
-    def cpu_ms(self, who: str) -> float:
-        """CPU milliseconds an answer."""
-        return self.cpu_s[who] * 1000 / len(self.times_us)
+    def cpu_ms(self, *who: str) -> float:
+        """CPU milliseconds an answer, of these together or of all."""
+        return sum(self.cpu_s[one] for one in who or self.cpu_s) * 1000 / len(self.times_us)
 
 
 def centile(times: Sequence[float], percent: int) -> float:
@@ -73,15 +73,18 @@ def time_calls(call: Callable[[], object], *, first: int, measured: int) -> list
 
 
 def show_loads(title: str, loads: Mapping[str, Load], *, against: str) -> None:
-    """Print rates, centiles and the CPU split; ratios are of rates, to that of ``against``."""
+    """Print rates, centiles and the CPU split; ratios are of rates, to that of ``against``.
+
+    Where all cores are used, those of all their CPU say the same; they are steadier where others use them too.
+    """
     whose = list(next(iter(loads.values())).cpu_s)
     table = Table("", "a second", "ratio", "median ms", "p99 ms", "p99/median", title=title, title_justify="left")
-    for who in whose:
+    for who in ("all", *whose):
         table.add_column(f"CPU ms:\n{who}", justify="right")
     for name, load in loads.items():
         ratio = f"{load.rate / loads[against].rate:.2f}"
         spread = f"{load.p99_ms / load.median_ms:.1f}"
-        split = (f"{load.cpu_ms(who):.2f}" for who in whose)
+        split = (f"{ms:.2f}" for ms in (load.cpu_ms(), *map(load.cpu_ms, whose)))
         table.add_row(name, f"{load.rate:,.0f}", ratio, f"{load.median_ms:.2f}", f"{load.p99_ms:.2f}", spread, *split)
     console.print(table)
 

@@ -72,4 +72,6 @@ def tell_goals(loads: dict[str, Load]) -> None:
     ratio = service.rate / loads[TYPED].rate
     show_goal(f"throughput beside {TYPED} (aim {AIMED_RATIO})", ratio, least=LEAST_RATIO)
     show_goal("p99 beside the median at 16 connections", service.p99_ms / service.median_ms, most=MOST_SPREAD)
-    console.print(f"beside its own statement: {service.rate / loads[OWN].rate:.2f}; {size:,.0f} bytes an answer")
+    thrift = loads[TYPED].cpu_ms() / service.cpu_ms()
+    console.print(f"by CPU: {thrift:.2f} of {TYPED}; beside its own statement: {service.rate / loads[OWN].rate:.2f}")
+    console.print(f"{size:,.0f} bytes an answer")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from scripts.bench.cpu import Meter, read_children_s
+from scripts.bench.cpu import Meter
 from scripts.bench.figures import Load
 from scripts.newcomer.postgres import list_program_directories
 
@@ -40,9 +40,8 @@ def run(url: str, script: str, meter: Meter, *, clients: int, seconds: int, plan
         file.write_text(script)
         options = (f"-c{clients}", f"-j{min(THREADS, clients)}", f"-T{seconds}", "-n", "-Mprepared", "--random-seed=1")
         command = [program, *options, f"--file={file}", "--log", f"--log-prefix={folder}/log", url]
-        before, own = meter.read(), read_children_s()
-        done = subprocess.run(command, env=os.environ | {"PGOPTIONS": settings}, capture_output=True, text=True)
-        cpu_s = meter.since(before) | {"load tool": read_children_s() - own}
+        with meter.reading() as cpu_s:
+            done = subprocess.run(command, env=os.environ | {"PGOPTIONS": settings}, capture_output=True, text=True)
         if done.returncode:
             raise OSError(f"pgbench ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
         logged = (line for log in Path(folder).glob("log*") for line in log.read_text().splitlines())

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts.bench.cpu import Meter, read_children_s
+from scripts.bench.cpu import Meter
 from scripts.bench.figures import Load
 
 SCRIPT = Path(__file__).with_name("load.lua")
@@ -42,9 +42,8 @@ def run(
         threads = min(THREADS, connections)
         options = (f"-t{threads}", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT_S}s")
         command = ["wrk", *options, "-s", str(SCRIPT), f"http://{host}/", "--", file.name, "1"]
-        before, own = meter.read(), read_children_s()
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        cpu_s = meter.since(before) | {"load tool": read_children_s() - own}
+        with meter.reading() as cpu_s:
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
     return parse(done.stdout, connections, cpu_s)
 
 
