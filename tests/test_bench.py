@@ -235,6 +235,7 @@ def test_combination_beyond_a_bound_is_marked() -> None:
     assert "!" not in str(worst.Times(case, 150, 400))
     assert "!" in str(worst.Times(case, 151, 160))
     assert "!" in str(worst.Times(case, 20, 401))
+    assert "503 in 20 / 20 !" in str(worst.Times(case, 20, 20, status=503))
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ def test_near_is_measured_beside_both_statements_with_the_cpu_of_each(bench: Ben
 def test_what_one_caller_asks_is_measured_or_left_out_with_a_reason(
     bench: Bench, case: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worst, "FIRST", 0)
+    monkeypatch.setattr(worst, "FIRST", 1)
     with console.capture() as shown:
         case(bench)
     assert re.search(r"goal (reached|missed)|left out, ", shown.get())
