@@ -193,12 +193,14 @@ def test_pgbench_draws_whole_points_and_all_of_them(
 
 
 def test_register_is_made_anew_only_where_it_would_come_out_otherwise() -> None:
-    made = {"rows": 100, "seed": 20_261_031, "categories": 2, "migration": "0003"}
-    assert is_still_good(made, rows=100)
-    assert is_still_good({**made, "migration": "0009"}, rows=100)
-    assert not is_still_good(made, rows=99)
-    assert not is_still_good({**made, "migration": "0001"}, rows=100)
-    assert not is_still_good({}, rows=100)
+    made = {"rows": 100, "seed": 1, "categories": 2, "migrations": {"0001": "a", "0002": "b"}}
+    assert is_still_good(made, made)
+    assert is_still_good(made, {**made, "migrations": {**made["migrations"], "0003": "c"}})  # type: ignore[dict-item]
+    assert not is_still_good(made, {**made, "migrations": {"0001": "a", "0002": "rewritten"}})
+    assert not is_still_good(made, {**made, "migrations": {"0001": "a"}})
+    assert not is_still_good(made, {**made, "rows": 99})
+    assert not is_still_good(made, {**made, "categories": 3})
+    assert not is_still_good({}, made)
 
 
 def test_database_beside_the_services_keeps_its_server() -> None:

@@ -9,8 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -20,11 +22,7 @@ from app.permits.words import CATEGORIES_VERSION
 from scripts.make_sample import SEED
 
 ROWS = 2_340_000
-FILLED_SINCE = "0003"
-"""The first migration whose ingest fills all that the service reads: a register loaded under an older one is made anew.
-
-A migration that fills what it adds leaves this as it is.
-"""
+MIGRATIONS = Path("migrations/versions")
 Say = Callable[[str], None]
 
 
@@ -35,11 +33,15 @@ def ensure_register(server_url: str, *, rows: int, fresh: bool, say: Say) -> str
     """
     name = name_database(rows)
     url = rename_database(server_url, name)
-    if not fresh and is_still_good(read_comment(server_url, name), rows=rows):
+    made, wanted = read_comment(server_url, name), describe(rows)
+    if not fresh and made == wanted:
+        say(f"register: {name}, {rows:,} rows, is there already")
+        return url
+    if not fresh and is_still_good(made, wanted):
         say(f"register: {name}, {rows:,} rows, is there already; bringing it to the newest migration")
         if migrate(url):
+            finish(url, name, rows=rows)
             return url
-        say("register: its migrations do not lead on from where it stands")
     make(server_url, name, rows=rows, say=say)
     return url
 
@@ -49,10 +51,20 @@ def name_database(rows: int) -> str:
     return "undervolt_bench" if rows == ROWS else f"undervolt_bench_{rows}"
 
 
-def is_still_good(made: dict[str, object], *, rows: int) -> bool:
-    """Whether what a register was made of is what one made now would be."""
-    wanted = {"rows": rows, "seed": SEED, "categories": CATEGORIES_VERSION}
-    return made.items() >= wanted.items() and str(made["migration"]) >= FILLED_SINCE
+def is_still_good(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a register is what one made now would be, but for migrations that were added since.
+
+    A migration that was rewritten after it had been applied is none that leads on.
+    """
+    applied = made.get("migrations", {})
+    unchanged = applied.items() <= wanted["migrations"].items()
+    return bool(applied) and unchanged and {**made, "migrations": 0} == {**wanted, "migrations": 0}
+
+
+def describe(rows: int) -> dict[str, Any]:
+    """Tell what a register made now is made of."""
+    files = {path.stem: sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(MIGRATIONS.glob("*.py"))}
+    return {"rows": rows, "seed": SEED, "categories": CATEGORIES_VERSION, "migrations": files}
 
 
 def rename_database(url: str, name: str) -> str:
@@ -60,7 +72,7 @@ def rename_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
-def read_comment(server_url: str, name: str) -> dict[str, object]:
+def read_comment(server_url: str, name: str) -> dict[str, Any]:
     """Give what the register was made of; nothing where there is none, or none that was finished."""
     statement = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
     with psycopg.connect(server_url) as connection:
@@ -75,7 +87,7 @@ def read_comment(server_url: str, name: str) -> dict[str, object]:
 def make(server_url: str, name: str, *, rows: int, say: Say) -> None:
     """Make the register anew."""
     url, database = rename_database(server_url, name), sql.Identifier(name)
-    say(f"register: making {name} with {rows:,} synthetic rows, once; some seven minutes for 2.34 million")
+    say(f"register: making {name} with {rows:,} synthetic rows, once; some ten minutes for 2.34 million")
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(database))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
@@ -87,17 +99,15 @@ def make(server_url: str, name: str, *, rows: int, say: Say) -> None:
         run(url, "scripts.make_sample", "--rows", str(rows), "--out", str(file))
         say("register: loading them by the ingest")
         run(url, "scripts.ingest", "--city", "sample", "--file", str(file))
-    finish(url, database, rows=rows)
+    finish(url, name, rows=rows)
 
 
-def finish(url: str, database: sql.Identifier, *, rows: int) -> None:
+def finish(url: str, name: str, *, rows: int) -> None:
     """Do at once what autovacuum would do in the middle of a measurement, and say what the register was made of."""
+    comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        made = {"rows": rows, "seed": SEED, "categories": CATEGORIES_VERSION, "migration": row and row[0]}
-        comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
-        connection.execute(comment.format(database, sql.Literal(json.dumps(made))))
+        connection.execute(comment.format(sql.Identifier(name), sql.Literal(json.dumps(describe(rows)))))
 
 
 def migrate(url: str) -> bool:
