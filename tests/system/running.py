@@ -21,6 +21,9 @@ STOP_S = 20.0
 WATCHING = Path(__file__).parent / "watching"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
+# uvloop opens connections below Python, where nobody hears of them.
+SEEN = {"UVICORN_LOOP": "asyncio"}
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -41,7 +44,7 @@ class Folders:
         environment = {name: str(self.home / path) for name, path in paths.items()}
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
         watched = {"PYTHONPATH": f"{WATCHING}{os.pathsep}{ROOT}", "WATCH_FILE": str(self.home / "watched")}
-        return kept | environment | watched | {"PYTHONDONTWRITEBYTECODE": "1"}
+        return kept | environment | watched | {"PYTHONDONTWRITEBYTECODE": "1"} | SEEN
 
     @property
     def left_behind(self) -> list[Path]:
