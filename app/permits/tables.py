@@ -285,3 +285,25 @@ register_words = Table(
     Column("word", KeyText, primary_key=True, comment="as the city writes it"),
     Column("permits", BigInteger, nullable=False),
 )
+
+permit_cells = Table(
+    "permit_cells",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column(
+        "level",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="the Web Mercator grid has 2^level cells a side; a tile is a cell of its zoom",
+    ),
+    Column("x", Integer, primary_key=True, autoincrement=False),
+    Column("y", Integer, primary_key=True, autoincrement=False),
+    Column("permits", Integer, nullable=False, comment="those with a usable point, and not removed"),
+    Column(
+        "categories",
+        JSONB,
+        nullable=False,
+        comment="category to how many of the permits have it; a permit may have several",
+    ),
+)
