@@ -15,7 +15,8 @@ AnySelect = Select[*tuple[Any, ...]]
 COORDINATE_DECIMALS = 6
 WGS84: ColumnElement[int] = literal_column("4326")
 """The reference system's number, in the statement itself and no value of it."""
-UNTOLD = {"location", "reported_location", "regions", "feature", "search"}
+MERCATOR: ColumnElement[int] = literal_column("3857")
+UNTOLD = {"location", "reported_location", "regions", "feature", "mercator", "search"}
 WHOLE = tuple(format(column.name) for column in permits.c if column.name not in UNTOLD)
 """The properties of a permit by itself, as plain strings: SQLAlchemy's quoted names are no JSON keys."""
 

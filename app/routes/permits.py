@@ -15,9 +15,10 @@ from app.permits.listing import ListQuery, SearchQuery, find_listed, find_permit
 from app.permits.near import PAGED_MAX, NearQuery, find_near_features
 from app.permits.register import Register
 from app.problems import PROBLEM_RESPONSES
+from app.routes.queries import QueryRoute
 from app.routes.replies import GEOJSON, Content, base_url, on_snapshot, produce_settled, reply
 
-router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES, route_class=QueryRoute)
 Json = dict[str, Any]
 
 
