@@ -73,7 +73,7 @@ CELLS_ANEW = """
       coalesce(jsonb_object_agg(category, counted) FILTER (WHERE category <> ''), '{{}}')
     FROM (
       SELECT city, level, {x} >> 30 - level AS x, {y} >> 30 - level AS y, category, count(*) AS counted
-      FROM permits CROSS JOIN generate_series(0, 19) AS level
+      FROM permits CROSS JOIN generate_series(0, 20) AS level
       CROSS JOIN unnest(array_append(categories, '')) AS category
       WHERE location IS NOT NULL AND removed_run IS NULL GROUP BY 1, 2, 3, 4, 5
     ) AS counted GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4

@@ -12,10 +12,10 @@ from app.errors import NoSuchTile
 
 LEVEL_FINEST = 30
 """That of ``mercator_x`` and ``mercator_y`` in the database: four centimetres, and the last that four bytes hold."""
-LEVEL_CELLS_MAX = 19
-"""The finest that cells are counted at: 76 m at the equator. At 20 a cell is a lot, and they are twice as many."""
+LEVEL_CELLS_MAX = 20
+"""The finest that cells are counted at, 38 m at the equator: most of 21 and 22 would hold one address each, as 20's do."""
 CELLS_SIDE_BITS = 6
-"""A tile has 64 by 64 cells: eight pixels each, where it is shown at 512."""
+"""A tile has 64 by 64 cells, eight pixels each where it is shown at 512; at zoom 15 and 16 it has fewer."""
 ZOOM_MAX = 16
 """Beyond it a map enlarges the tiles of this zoom, whose points are exact to 15 cm."""
 LATITUDE_MAX = 85.051_128_779_806_6

@@ -7,7 +7,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-DEEPEST = 19
+DEEPEST = 20
 
 # Plain sums of plain arithmetic, so that the planner can put them in place: no STRICT, which would forbid it.
 UP = (

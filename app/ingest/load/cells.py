@@ -59,31 +59,33 @@ def _make_shifts(database: Database, values: Values, permits: str) -> None:
     database.execute("ANALYZE cell_shifts")
 
 
+# Of what the cells were and what they are more or less: a category that none is left of stays away, an empty cell as 0.
+MERGED = f"""
+    SELECT level, x, y, category, sum(permits) AS permits FROM (
+      SELECT level, x, y, category, permits FROM cell_shifts
+      UNION ALL
+      SELECT c.level, c.x, c.y, was.category, was.permits
+      FROM (SELECT DISTINCT level, x, y FROM cell_shifts) AS touched
+      JOIN permit_cells c ON c.city = %(city)s AND (c.level, c.x, c.y) = (touched.level, touched.x, touched.y)
+      CROSS JOIN LATERAL (
+        SELECT '{ALL}' AS category, c.permits UNION ALL SELECT key, value::integer FROM jsonb_each_text(c.categories)
+      ) AS was
+    ) AS both_sides GROUP BY level, x, y, category
+"""  # noqa: S608 - constants, and no value
+
+
 def shift_cells(database: Database, values: Values) -> None:
     """Bring the city's cells on by ``cell_shifts``, after its permits changed."""
-    moved = f"""
+    known = database.execute("SELECT EXISTS (SELECT FROM permit_cells WHERE city = %(city)s)", values).fetchone()
+    told = MERGED if known and known[0] else "SELECT level, x, y, category, permits FROM cell_shifts"
+    shifted = f"""
         INSERT INTO permit_cells (city, level, x, y, permits, categories)
-        WITH shifted AS (
-          SELECT level, x, y, category, sum(permits) AS permits FROM (
-            SELECT level, x, y, category, permits FROM cell_shifts
-            UNION ALL
-            SELECT c.level, c.x, c.y, told.category, told.permits
-            FROM (SELECT DISTINCT level, x, y FROM cell_shifts) AS touched
-            JOIN permit_cells c ON c.city = %(city)s AND (c.level, c.x, c.y) = (touched.level, touched.x, touched.y)
-            CROSS JOIN LATERAL (
-              SELECT '{ALL}' AS category, c.permits
-              UNION ALL SELECT key, value::integer FROM jsonb_each_text(c.categories)
-            ) AS told
-          ) AS both_sides GROUP BY level, x, y, category
-        )
         SELECT %(city)s, level, x, y, coalesce(sum(permits) FILTER (WHERE category = '{ALL}'), 0),
-          coalesce(
-            jsonb_object_agg(category, permits) FILTER (WHERE category <> '{ALL}' AND permits <> 0), '{{}}'
-          )
-        FROM shifted GROUP BY level, x, y ORDER BY level, x, y
+          coalesce(jsonb_object_agg(category, permits) FILTER (WHERE category <> '{ALL}' AND permits <> 0), '{{}}')
+        FROM ({told}) AS told GROUP BY level, x, y ORDER BY level, x, y
         ON CONFLICT (city, level, x, y) DO UPDATE SET permits = excluded.permits, categories = excluded.categories
     """  # noqa: S608 - constants, and no value
-    database.execute(moved, values)
+    database.execute(shifted, values)
     emptied = """
         DELETE FROM permit_cells c USING cell_shifts s
         WHERE c.city = %(city)s AND (c.level, c.x, c.y) = (s.level, s.x, s.y) AND c.permits = 0
