@@ -27,7 +27,7 @@ from app.database import Reader, compile_text
 from app.errors import NoSuchPermit, RemovedPermit
 from app.permits.areas import BoxText, Polygon, bind_area, join_area, name_wrong_rings, read_polygon
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
+from app.permits.features import FEATURE, FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -81,7 +81,7 @@ class SearchQuery(ListQuery, frozen=True, extra="forbid"):
         return name_wrong_rings(read_polygon(self.polygon)) if self.polygon else []
 
 
-ReadyRow = tuple[str, str, str, Any, str]
+ReadyRow = tuple[bytes, str, str, Any, str]
 """A feature without its end, city, source id, what the order goes by, and the mark of its data."""
 
 
@@ -115,7 +115,7 @@ def compile_listed(names: frozenset[str], order: Literal["newest", "largest"], p
 
 
 def _ready_columns(key: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
-    return (permits.c.feature, permits.c.city, permits.c.source_id, key.label("key"), literal_column(MARK, Text))
+    return (FEATURE, permits.c.city, permits.c.source_id, key.label("key"), literal_column(MARK, Text))
 
 
 def _follow(key: ColumnElement[Any] | None, key_type: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a type's class

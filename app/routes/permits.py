@@ -32,7 +32,7 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; narrow radius_m or the filters for the rest"
         ends = {city: render_end(register, city) for city in register.cities}
-        features = [f'{row[0]},"distance_m":{row[3]:.1f}{ends[row[1]]}' for row in page.rows]
+        features = [b'%b,"distance_m":%.1f%b' % (row[0], row[3], ends[row[1]]) for row in page.rows]
         return render_collection(request, register, query, features, page.cursor, more)
 
     return await reply(request, query, produce, media_type=GEOJSON)
@@ -93,7 +93,7 @@ def render_collection(
     request: Request,
     register: Register,
     query: NearQuery | ListQuery,
-    features: list[str],
+    features: list[bytes],
     cursor: str | None,
     more: Json | None = None,
 ) -> Content:
@@ -114,7 +114,7 @@ def render_collection(
         "links": links,
         **(more or {}),
     }
-    body = b"".join((orjson.dumps(head)[:-1], b',"features":[', ",".join(features).encode(), b"]}"))
+    body = b"".join((orjson.dumps(head)[:-1], b',"features":[', b",".join(features), b"]}"))
     return Content(body, GEOJSON, following)
 
 
