@@ -13,7 +13,7 @@ from app.errors import NoSuchTile
 LEVEL_FINEST = 30
 """That of ``mercator_x`` and ``mercator_y`` in the database: four centimetres, and the last that four bytes hold."""
 LEVEL_CELLS_MAX = 20
-"""The finest that cells are counted at, 38 m at the equator: most of 21 and 22 would hold one address each, as 20's do."""
+"""The finest that cells are counted at, 38 m at the equator; most of 21 and 22 would hold an address each."""
 CELLS_SIDE_BITS = 6
 """A tile has 64 by 64 cells, eight pixels each where it is shown at 512; at zoom 15 and 16 it has fewer."""
 ZOOM_MAX = 16

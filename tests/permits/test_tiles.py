@@ -6,6 +6,7 @@ up.
 
 import math
 import random
+import re
 from collections import Counter
 from datetime import date
 from itertools import chain, product
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import mapbox_vector_tile
+import psycopg
 import pytest
 
 from app.errors import NoSuchTile
@@ -281,3 +283,17 @@ def test_kept_tiles_are_of_the_newest_version_alone() -> None:
     kept.keep(1, "c", b"late")
     assert (kept.find(1, "a"), kept.find(2, "a"), kept.find(2, "b"), kept.find(2, "c")) == (None, None, b"new", None)
     assert kept.size_bytes == 3 + ENTRY_BYTES
+
+
+async def test_no_more_than_a_tiles_rows_of_cells_are_read_after_twenty_calls(database_url: str, store: Store) -> None:
+    scatter(store, 300, seed=8)
+    values = room.bind_tile(tile_of(HERE, 9)) | {"all_cities": ["austin"], "one_category": None}
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=1) as connection:
+        connection.execute("ANALYZE permit_cells")
+        connection.execute("SET plan_cache_mode = force_custom_plan")
+        for statement in (room.compile_counted(), room.compile_kept_cells(of_category=False)):
+            for _ in range(20):
+                connection.execute(statement, values)
+            plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", values))
+            assert "Scan on permit_cells" not in plan
+            assert re.search(r"Index Cond: .*city.* AND \(level = \d+\) AND .*\(y (=|>=) \d+\)", plan), plan

@@ -114,5 +114,5 @@ def tidy(database: Database, merged: Merged) -> None:
     """After a large run, give the planner its figures and the indexes their order, outside any transaction."""
     if merged.changed >= ANALYZE_ROWS:
         how = "VACUUM (ANALYZE)" if merged.changed >= VACUUM_ROWS else "ANALYZE"
-        for table in ("permits", "source_rows"):
+        for table in ("permits", "source_rows", "permit_cells"):
             database.execute(sql.SQL(f"{how} {{}}").format(sql.Identifier(table)))
