@@ -20,6 +20,7 @@ from app.errors import (
     NoSuchTile,
     RefusedQuery,
     RemovedPermit,
+    TooBusy,
     TooSlow,
     UnknownWord,
 )
@@ -51,6 +52,7 @@ TABLE: tuple[tuple[type[Exception], Kind], ...] = (
     (UnknownWord, INVALID),
     (MalformedCursor, Kind(422, "malformed-cursor", "The cursor cannot be used")),
     (RefusedQuery, Kind(422, "refused-query", "The query is not answered as it stands")),
+    (TooBusy, Kind(503, "too-busy", "Too much of this is being done at once")),
     (TooSlow, Kind(503, "too-slow", "The query took too long")),
     (DatabaseUnavailable, Kind(503, "store-unavailable", "The permit store does not answer")),
 )
@@ -115,6 +117,8 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return await answer_error(request, error)
     status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is not even text
+        return respond(render_problem(INVALID, instance=request.url.path, detail="the body is no JSON"))
     kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
     headers = dict(error.headers) if error.headers else None
     return respond(render_problem(kind, instance=request.url.path), headers)

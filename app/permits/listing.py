@@ -31,6 +31,7 @@ from app.permits.features import FEATURE, FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyR
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
+    FormField,
     Latitude,
     Longitude,
     PermitFilter,
@@ -61,6 +62,7 @@ class ListQuery(PermitFilter, frozen=True, extra="forbid"):
     lng: Longitude | None = Field(default=None, description="for the order nearest: degrees east")
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
+    f: FormField = None
 
     @model_validator(mode="after")
     def _has_an_origin_where_it_needs_one(self) -> Self:

@@ -38,6 +38,7 @@ from app.permits.filters import (
     RADIUS_DEFAULT_M,
     RADIUS_MAX_M,
     Area,
+    FormField,
     Latitude,
     Longitude,
     PermitFilter,
@@ -75,6 +76,7 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     count: Literal["exact"] | None = Field(default=None, description="exact: adds numberMatched, up to 2,000 m")
+    f: FormField = None
 
     @property
     def area(self) -> Area:
