@@ -34,6 +34,10 @@ class RemovedPermit(NoSuchPermit):
     """The city withdrew this permit from its register."""
 
 
+class NoSuchTile(UndervoltError):  # noqa: N818
+    """The grid has no tile of that zoom, column and row, or tiles are not made of that zoom."""
+
+
 class NoSuchCity(UndervoltError):  # noqa: N818
     """No city file, or no loaded register, has that name."""
 

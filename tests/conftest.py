@@ -25,7 +25,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " ingest_runs"
+    " permit_cells, ingest_runs"
 )
 
 
@@ -66,6 +66,19 @@ def alembic_config(url: str) -> Config:
     config = Config(ROOT / "alembic.ini")
     config.attributes["url"] = url
     return config
+
+
+CELLS_ANEW = """
+    SELECT city, level, x, y, sum(counted) FILTER (WHERE category = '')::integer,
+      coalesce(jsonb_object_agg(category, counted) FILTER (WHERE category <> ''), '{{}}')
+    FROM (
+      SELECT city, level, {x} >> 30 - level AS x, {y} >> 30 - level AS y, category, count(*) AS counted
+      FROM permits CROSS JOIN generate_series(0, 20) AS level
+      CROSS JOIN unnest(array_append(categories, '')) AS category
+      WHERE location IS NOT NULL AND removed_run IS NULL GROUP BY 1, 2, 3, 4, 5
+    ) AS counted GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+GRID = {"x": "mercator_x(ST_X(location::geometry))", "y": "mercator_y(ST_Y(location::geometry))"}
 
 
 class Store:
@@ -128,6 +141,8 @@ class Store:
             " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd), 1"
             " FROM permits WHERE removed_run IS NULL GROUP BY city"
         )
+        self.connection.execute("TRUNCATE permit_cells")
+        self.connection.execute(f"INSERT INTO permit_cells {CELLS_ANEW.format(**GRID)}")
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
     def succeed(self, city: str, at: datetime) -> None:

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from app.cities.city import City
 from app.ingest.categories import find_categories
-from app.ingest.load import merge, summaries
+from app.ingest.load import cells, merge, summaries
 from app.ingest.load.merge import Values
 from app.ingest.load.publishing import Merged, tidy
 from app.ingest.load.staging import COLUMNS, Database
@@ -104,10 +104,12 @@ def _apply(database: Database, values: Values, city: City) -> Merged:
     database.execute(sql.SQL(differing).format(columns=columns), values)
     merge.index(database, "differing", "source_id")
     summaries.count_differences(database, values, with_vanished=False)
+    cells.count_differences(database, values, with_vanished=False)
     merge.record_changes(database, values)
     merged = Merged(updated=merge.update_changed(database, values))
     if merged.changed:
         summaries.shift_summaries(database, values, time_zone=city.time_zone, synthetic=city.synthetic)
+        cells.shift_cells(database, values)
     version = """
         UPDATE city_states SET categories_version = %(version)s
         WHERE city = %(city)s AND categories_version <> %(version)s

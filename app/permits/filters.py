@@ -166,12 +166,12 @@ def with_values(clause: ColumnElement[bool], values: Mapping[str, Any]) -> Colum
     return cloned_traverse(clause, {}, {"bindparam": bind})
 
 
-def join_clauses(names: frozenset[str], *, removed_too: bool = False) -> list[ColumnElement[bool]]:
+def join_clauses(names: frozenset[str], *, with_removed: bool = False) -> list[ColumnElement[bool]]:
     """Give the clauses into which values of these names are bound; a statement of one shape is compiled once.
 
-    Permits that the city withdrew are left out of answers, unless ``removed_too``.
+    Permits that the city withdrew are left out of answers, unless ``with_removed``.
     """
-    clauses: list[ColumnElement[bool]] = [] if removed_too else [permits.c.removed_run.is_(None)]
+    clauses: list[ColumnElement[bool]] = [] if with_removed else [permits.c.removed_run.is_(None)]
     alternatives = {f"{field}_own": f"{field}_mapped" for field in WORD_FIELDS}
     for name, clause in CLAUSES.items():
         other = alternatives.get(name)

@@ -168,7 +168,6 @@ permits = Table(
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
 Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
-Index("ix_permits_changed_run", permits.c.changed_run.desc(), permits.c.city, permits.c.source_id)
 Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
@@ -295,4 +294,26 @@ register_words = Table(
     ),
     Column("word", KeyText, primary_key=True, comment="as the city writes it"),
     Column("permits", BigInteger, nullable=False),
+)
+
+permit_cells = Table(
+    "permit_cells",
+    metadata,
+    Column("city", KeyText, primary_key=True),
+    Column(
+        "level",
+        SmallInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="the Web Mercator grid has 2^level cells a side; a tile is a cell of its zoom",
+    ),
+    Column("x", Integer, primary_key=True, autoincrement=False),
+    Column("y", Integer, primary_key=True, autoincrement=False),
+    Column("permits", Integer, nullable=False, comment="those with a usable point, and not removed"),
+    Column(
+        "categories",
+        JSONB,
+        nullable=False,
+        comment="category to how many of the permits have it; a permit may have several",
+    ),
 )

@@ -29,6 +29,7 @@ CONTENTS = {
     "source_states": "SELECT city, source, state - 'keys_at' FROM source_states ORDER BY 1, 2",
     "register_words": "SELECT * FROM register_words ORDER BY 1, 2, 3",
     "city_states": "SELECT to_jsonb(s) - 'run' - 'succeeded_at' FROM city_states s ORDER BY city",
+    "permit_cells": "SELECT * FROM permit_cells ORDER BY 1, 2, 3, 4",
     "data_versions": "SELECT version - %(before)s FROM data_versions",
     "staging": "SELECT relname FROM pg_class WHERE relname LIKE 'staging%%'",
 }

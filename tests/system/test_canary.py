@@ -6,6 +6,7 @@ for in all that the service, its database and their libraries wrote, and in all 
 
 import asyncio
 import json
+import math
 import os
 import re
 import shutil
@@ -252,6 +253,7 @@ class Ways:
         await self.ask_in_every_form()
         await self.look_near()
         await self.look_by_ogc()
+        await self.look_at_tiles()
         await self.send_what_is_refused()
         await self.send_what_is_no_http()
         await self.leave_in_the_middle()
@@ -320,6 +322,15 @@ class Ways:
         await self.send("ogc no item", "GET", f"/ogc/collections/permits/items/{self.canary.word}")
         for parameter, value in (("bbox", f"{box},{self.canary.word}"), (self.canary.word, box)):
             await self.send(f"ogc by {parameter}", "GET", "/ogc/collections/permits/items", params={parameter: value})
+
+    async def look_at_tiles(self) -> None:
+        """Look at the map: the tile of the point is a place too."""
+        await self.send("tilejson", "GET", "/tiles/permits.json", params={"category": "solar"})
+        side = 1 << 16
+        x = int((self.canary.lng + 180) / 360 * side)
+        y = int((0.5 - math.asinh(math.tan(math.radians(self.canary.lat))) / math.tau) * side)
+        await self.send("tile", "GET", f"/tiles/permits/16/{x}/{y}.mvt", params={"category": "solar"})
+        await self.send("cells", "GET", "/tiles/permits/0/0/0.mvt", params={"issued_from": "2014-01-01"})
 
     async def send_what_is_refused(self) -> None:
         """Send what ends in every error that a caller can bring about."""
@@ -470,7 +481,7 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     }
     assert by_status[413] == {"huge"}
     assert len(by_status[422]) == 16
-    assert len(by_status[200]) == 43
+    assert len(by_status[200]) == 46
 
 
 def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:

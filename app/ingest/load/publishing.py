@@ -8,7 +8,7 @@ from psycopg import sql
 
 from app.cities.city import City
 from app.errors import UndervoltError
-from app.ingest.load import merge, removals, summaries
+from app.ingest.load import cells, merge, removals, summaries
 from app.ingest.load.grounds import refresh_categories
 from app.ingest.load.indexes import indexed_afterwards
 from app.ingest.load.merge import Values
@@ -60,6 +60,7 @@ def publish(database: Database, run: int, city: City, *, whole: Sequence[str], t
     merge.settle_rejects(database, run, values)
     if merged.changed:
         summaries.shift_summaries(database, values, time_zone=city.time_zone, synthetic=city.synthetic)
+        cells.shift_cells(database, values)
     return merged
 
 
@@ -75,6 +76,7 @@ def _fill(database: Database, run: int, values: Values) -> Merged:
         merged = Merged(inserted=merge.insert_all(database, run, values))
         merge.keep_all_source_rows(database, run, values)
     summaries.count_all(database, values)
+    cells.count_all(database, values)
     return merged
 
 
@@ -89,6 +91,7 @@ def _merge(database: Database, run: int, city: City, whole: list[str], *, take_s
     if city.portal and city.portal.form in whole:
         returned = removals.take_back(database, run, {**values, "form": city.portal.form})
     summaries.count_differences(database, values, with_vanished=bool(whole))
+    cells.count_differences(database, values, with_vanished=bool(whole))
     merge.record_changes(database, values)
     updated = merge.update_changed(database, values) - returned
     inserted = merge.insert_new(database, values)
@@ -111,5 +114,5 @@ def tidy(database: Database, merged: Merged) -> None:
     """After a large run, give the planner its figures and the indexes their order, outside any transaction."""
     if merged.changed >= ANALYZE_ROWS:
         how = "VACUUM (ANALYZE)" if merged.changed >= VACUUM_ROWS else "ANALYZE"
-        for table in ("permits", "source_rows"):
+        for table in ("permits", "source_rows", "permit_cells"):
             database.execute(sql.SQL(f"{how} {{}}").format(sql.Identifier(table)))
