@@ -49,8 +49,8 @@ def place_differing(database: Database, values: Values) -> None:
     _make_placed(database)
 
 
-def _find_regions(database: Database, values: Values) -> None:
-    """Make the table ``lying`` of ``points``: each with each region that covers it, border included."""
+def _find_regions(database: Database, values: Values, fresh: list[int] | None = None) -> None:
+    """Make the table ``lying`` of ``points``: each with each of these regions that covers it, border included."""
     database.execute("CREATE INDEX ON points USING gist (point)")
     database.execute("ANALYZE points")
     # OFFSET 0 keeps the regions outside: PostGIS prepares a polygon once for all points that are looked at in a row.
@@ -61,28 +61,26 @@ def _find_regions(database: Database, values: Values) -> None:
         FROM regions r CROSS JOIN LATERAL (
           SELECT t.source_id FROM points t WHERE ST_Covers(r.area, t.point) OFFSET 0
         ) AS inside
-        WHERE r.city = %(city)s
+        WHERE r.city = %(city)s AND (%(fresh)s::bigint[] IS NULL OR r.region = ANY (%(fresh)s::bigint[]))
         """,
-        values,
+        {**values, "fresh": fresh},
     )
 
 
-def find_anew(database: Database, values: Values) -> int:
-    """Make the tables ``touched`` and ``lying`` of the permits that lie, or lay, in a region that is new or changed.
+def find_anew(database: Database, values: Values, *, fresh: list[int], stale: list[int]) -> None:
+    """Make the tables ``touched``, ``lying`` and ``placed`` of the permits that lie, or lay, in a changed region.
 
     ``fresh`` and ``stale`` are numbers of regions: those with another area, and those whose area is no longer that.
-    Gives how many permits lie in a fresh one.
     """
-    covered = """
-        CREATE TEMPORARY TABLE lying ON COMMIT DROP AS
-        SELECT inside.source_id, r.region
-        FROM regions r CROSS JOIN LATERAL (
-          SELECT p.source_id FROM permits p
-          WHERE p.city = r.city AND ST_Covers(r.area, p.location::geometry(POINT, 4326)) OFFSET 0
-        ) AS inside
-        WHERE r.region = ANY (%(fresh)s)
+    values = {**values, "stale": stale, "extent": _find_extent(database, fresh)}
+    # Taken out first: to look up each region's permits in the table itself would read most of it for each of them.
+    points = """
+        CREATE TEMPORARY TABLE points ON COMMIT DROP AS
+        SELECT source_id, location::geometry(POINT, 4326) AS point FROM permits
+        WHERE city = %(city)s AND location::geometry(POINT, 4326) && %(extent)s::geometry
     """
-    found = database.execute(covered, values).rowcount
+    database.execute(points, values)
+    _find_regions(database, values, fresh)
     touched = """
         CREATE TEMPORARY TABLE touched ON COMMIT DROP AS
         SELECT source_id FROM lying
@@ -99,7 +97,13 @@ def find_anew(database: Database, values: Values) -> int:
     """
     database.execute(kept, values)
     _make_placed(database)
-    return found
+
+
+def _find_extent(database: Database, fresh: list[int]) -> str | None:
+    """Give the box around regions as text of a geometry; a value, for the planner to see how much lies in it."""
+    statement = "SELECT ST_SetSRID(ST_Extent(area)::geometry, 4326)::text FROM regions WHERE region = ANY (%s)"
+    row = database.execute(statement, [fresh]).fetchone()
+    return row[0] if row else None
 
 
 def _make_placed(database: Database) -> None:

@@ -42,7 +42,7 @@ def replace(database: Database, values: Values, areas: Mapping[str, MultiPolygon
     updated = _update(database, values)
     inserted = _insert(database, values)
     fresh = inserted + [region for region in stale if region not in removed]
-    permits = _place(database, {**values, "fresh": fresh}) if fresh or stale else 0
+    permits = _place(database, values, fresh=fresh, stale=stale) if fresh or stale else 0
     replaced = Replaced(len(inserted), updated, len(removed), permits)
     if replaced.changed:
         _count_on(database, values)
@@ -102,10 +102,10 @@ def _insert(database: Database, values: Values) -> list[int]:
     return [int(region) for (region,) in database.execute(sql.SQL(statement).format(outline=outline), values)]
 
 
-def _place(database: Database, values: Values) -> int:
+def _place(database: Database, values: Values, *, fresh: list[int], stale: list[int]) -> int:
     """Write the permits whose answer changes, and give how many."""
-    placing.find_anew(database, values)
-    _count_permits(database, values)
+    placing.find_anew(database, values, fresh=fresh, stale=stale)
+    _count_permits(database, {**values, "fresh": fresh})
     statement = """
         CREATE TEMPORARY TABLE moved ON COMMIT DROP AS
         SELECT p.source_id, told.*, (p.zip, p.district) IS DISTINCT FROM (told.zip, told.district) AS is_renamed,
