@@ -31,13 +31,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import Reader, compile_text
 from app.errors import RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
+from app.permits.features import FEATURE, FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
     RADIUS_DEFAULT_M,
     RADIUS_MAX_M,
     Area,
+    FormField,
     Latitude,
     Longitude,
     PermitFilter,
@@ -75,6 +76,7 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     count: Literal["exact"] | None = Field(default=None, description="exact: adds numberMatched, up to 2,000 m")
+    f: FormField = None
 
     @property
     def area(self) -> Area:
@@ -86,7 +88,7 @@ T = TypeVar("T")
 Key = tuple[float, str, str]
 Values = Mapping[str, Any]
 Fetch = Callable[[Walk, Values], Awaitable[list[T]]]
-ReadyRow = tuple[str, str, str, float, float, str]
+ReadyRow = tuple[bytes, str, str, float, float, str]
 """A feature without its end, city, source id, distance in metres, step of the walk, and the mark of its data."""
 
 
@@ -192,7 +194,7 @@ def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False)
     ``names`` are those of the values that :func:`bind_near` gives. ``ready`` selects each permit's feature and the mark
     of its data instead of columns. Without a walk the permits come by distance, and the first ones are the nearest.
     """
-    columns = (permits.c.feature, permits.c.city, permits.c.source_id) if ready else FEATURE_COLUMNS
+    columns = (FEATURE, permits.c.city, permits.c.source_id) if ready else FEATURE_COLUMNS
     mark = (literal_column(MARK, Text).label("mark"),) if ready else ()
     statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"), *mark)
     statement = statement.where(IN_BOX if walk == "mercator" else WITHIN, *join_clauses(names))
