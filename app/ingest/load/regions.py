@@ -11,6 +11,8 @@ from app.ingest.load import merge, placing
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 
+# What waits to enter the GIN indexes of words is sorted in once it is so much; many small batches cost a multiple.
+PENDING = "64MB"
 # Degrees: about 20 metres.
 OUTLINE = sql.SQL("ST_Multi(ST_SimplifyPreserveTopology({area}, 0.0002))")
 
@@ -140,6 +142,7 @@ def _count_permits(database: Database, values: Values) -> None:
 
 def _write(database: Database, values: Values) -> None:
     """Write what changed; a permit that keeps its ZIP and district keeps its feature, which is not made again."""
+    database.execute(sql.SQL("SET LOCAL gin_pending_list_limit = {}").format(PENDING))
     for is_renamed, columns in ((False, "regions"), (True, "regions, zip, district")):
         statement = """
             UPDATE permits p SET ({columns}) = ROW ({told}) FROM moved m
