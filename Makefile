@@ -18,7 +18,7 @@ test-system:  ## the tests that start real servers and models; minutes
 check:  ## format, lint, types, and who imports whom
 	@$(NEWCOMER) check
 
-bench:  ## how fast near is, and its bare SQL
+bench:  ## the service under load beside its limits, on 2.34 million synthetic rows made once; half an hour
 	@$(NEWCOMER) bench $(ARGS)
 
 bench-ingest:  ## how fast a first load and a week's delta are, and their floors; some twenty minutes

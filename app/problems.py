@@ -70,11 +70,17 @@ PROBLEM_SCHEMA = {
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
-    for status in sorted({kind.status for _, kind in TABLE})
-}
-"""What the API's description says of problems, by status."""
+BAD_REQUEST_ROOT = "/ogc"
+"""Where what is 422 elsewhere is 400: OGC API - Features wants that of unknown and invalid parameters."""
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Give what the API's description says of problems, by status."""
+    content = {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+PROBLEM_RESPONSES = problem_responses(*sorted({kind.status for _, kind in TABLE}))
 
 
 def find_kind(error: Exception) -> Kind:
@@ -82,9 +88,16 @@ def find_kind(error: Exception) -> Kind:
     return next((kind for exception, kind in TABLE if isinstance(error, exception)), UNFORESEEN)
 
 
+def choose_status(kind: Kind, *, path: str) -> int:
+    """Give the status of a problem at a path."""
+    strict = f"{path}/".startswith(f"{BAD_REQUEST_ROOT}/")
+    return HTTPStatus.BAD_REQUEST if strict and kind.status == INVALID.status else kind.status
+
+
 def render_problem(kind: Kind, *, instance: str, detail: str | None = None, **members: Any) -> dict[str, Any]:  # noqa: ANN401
     """Make the problem document."""
-    document = {"type": f"/problems/{kind.slug}", "title": kind.title, "status": kind.status, "instance": instance}
+    status = choose_status(kind, path=instance)
+    document = {"type": f"/problems/{kind.slug}", "title": kind.title, "status": status, "instance": instance}
     return document | ({"detail": detail} if detail else {}) | members
 
 
@@ -117,6 +130,8 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return await answer_error(request, error)
     status = HTTPStatus(error.status_code)
+    if status == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is not even text
+        return respond(render_problem(INVALID, instance=request.url.path, detail="the body is no JSON"))
     kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
     headers = dict(error.headers) if error.headers else None
     return respond(render_problem(kind, instance=request.url.path), headers)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what is missing with apt where that is allowed, or say how to: install_packages.sh python|postgis|embedded
+# Install what is missing with apt where that is allowed, or say how to: install_packages.sh python|postgis|embedded|wrk
 #
 # Debian's PostgreSQL would at once make a cluster of its own on port 5432 and start it. A drop-in forbids that for as
 # long as this installs; clusters that are there already are not touched.
@@ -46,6 +46,7 @@ name_packages() {
         python) name_python_packages ;;
         postgis) name_postgis_packages ;;
         embedded) echo libgomp1 ;;
+        wrk) echo wrk ;;
     esac
 }
 
@@ -54,6 +55,7 @@ name_need() {
         python) echo Python with venv ;;
         postgis) echo PostgreSQL with PostGIS ;;
         embedded) echo the OpenMP library ;;
+        wrk) echo wrk ;;
     esac
 }
 
@@ -61,6 +63,11 @@ explain() {
     if [ "$need" = embedded ]; then
         say "the embedded model needs the OpenMP library, which was not installed, because $1:"
         say "sudo apt-get install -y libgomp1 (Fedora: sudo dnf install -y libgomp); answers are complete without it"
+        exit 69
+    fi
+    if [ "$need" = wrk ]; then
+        say "the load tool wrk is missing and was not installed, because $1:"
+        say "sudo apt-get install -y wrk (Fedora: sudo dnf install -y wrk, macOS: brew install wrk); the rest is measured"
         exit 69
     fi
     cat >&2 <<END

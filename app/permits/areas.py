@@ -45,7 +45,7 @@ def parse_box(text: str) -> Box:
 
 
 def _normalize_box(text: str | None) -> str | None:
-    return None if text is None else ",".join(f"{number:.12g}" for number in parse_box(text))
+    return None if text is None else ",".join(f"{number!r}" for number in parse_box(text))
 
 
 BoxText = Annotated[str | None, Field(max_length=200), AfterValidator(_normalize_box)]
@@ -123,9 +123,11 @@ POINT = planar(permits.c.location)
 
 
 def _in_box(prefix: str) -> ColumnElement[bool]:
-    corners = [bindparam(f"{prefix}_{name}", type_=Double) for name in Box._fields]
+    west, south, east, north = (bindparam(f"{prefix}_{name}", type_=Double) for name in Box._fields)
+    # ST_MakeEnvelope makes a polygon of a line or a point too, and nothing lies in one without an area.
+    corners = func.ST_SetSRID(func.ST_MakeLine(func.ST_MakePoint(west, south), func.ST_MakePoint(east, north)), WGS84)
     # && alone rounds to single precision, which is a metre at Austin's longitude.
-    return func.ST_Intersects(POINT, func.ST_MakeEnvelope(*corners, WGS84, type_=Geometry(srid=4326)))
+    return func.ST_Intersects(POINT, func.ST_Envelope(corners, type_=Geometry(srid=4326)))
 
 
 AREA_CLAUSES: dict[str, ColumnElement[bool]] = {

@@ -1,13 +1,15 @@
 """PermitFilter: which permits are meant, as a query string, a plan and a tile all say it, and its WHERE clauses."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import BigInteger, ColumnElement, Date, Numeric, Text, any_, bindparam, or_
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, or_
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.sql.visitors import cloned_traverse
 
 from app.errors import UnknownWord
 from app.permits.register import Register
@@ -169,12 +171,25 @@ def where_clauses(wanted: PermitFilter, register: Register) -> list[ColumnElemen
     Raises :class:`UnknownWord` for a closed word that the register does not know, and :class:`NoSuchCity`.
     """
     values = bind_filter(wanted, register)
-    return [clause.params(values) for clause in join_clauses(frozenset(values))]
+    return [with_values(clause, values) for clause in join_clauses(frozenset(values))]
 
 
-def join_clauses(names: frozenset[str]) -> list[ColumnElement[bool]]:
-    """Give the clauses into which values of these names are bound; a statement of one shape is compiled once."""
-    clauses: list[ColumnElement[bool]] = [permits.c.removed_run.is_(None)]
+def with_values(clause: ColumnElement[bool], values: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Give a clause with the values bound into it, for a statement that is made for one query alone."""
+
+    def bind(parameter: BindParameter[Any]) -> None:
+        parameter.value = values.get(parameter.key, parameter.value)
+        parameter.required = False
+
+    return cloned_traverse(clause, {}, {"bindparam": bind})
+
+
+def join_clauses(names: frozenset[str], *, removed_too: bool = False) -> list[ColumnElement[bool]]:
+    """Give the clauses into which values of these names are bound; a statement of one shape is compiled once.
+
+    Permits that the city withdrew are left out of answers, unless ``removed_too``.
+    """
+    clauses: list[ColumnElement[bool]] = [] if removed_too else [permits.c.removed_run.is_(None)]
     alternatives = {f"{field}_own": f"{field}_mapped" for field in WORD_FIELDS}
     for name, clause in CLAUSES.items():
         other = alternatives.get(name)

@@ -168,6 +168,7 @@ permits = Table(
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
 Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
+Index("ix_permits_changed_run", permits.c.changed_run.desc(), permits.c.city, permits.c.source_id)
 Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")

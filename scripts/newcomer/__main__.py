@@ -178,13 +178,20 @@ def run_checks(_arguments: list[str]) -> None:
 
 
 def run_bench(arguments: list[str]) -> None:
-    """Measure near and its bare SQL on the database of `make run`."""
+    """Measure the service beside its limits, on a register of its own beside the database of `make run`."""
+    ensure_load_tool()
     become_bench("scripts.bench", arguments)
 
 
 def run_ingest_bench(arguments: list[str]) -> None:
     """Measure an ingest and its floor in a scratch database on the server of `make run`."""
     become_bench("scripts.bench_ingest", arguments)
+
+
+def ensure_load_tool() -> None:
+    """Have wrk installed where apt may be used; without it, what needs it is left out, and both say so."""
+    if not shutil.which("wrk"):
+        subprocess.run(["sh", "scripts/install_packages.sh", "wrk"], check=False)
 
 
 def become_bench(module: str, arguments: list[str]) -> None:

@@ -251,6 +251,7 @@ class Ways:
         await self.ask_through_every_fault()
         await self.ask_in_every_form()
         await self.look_near()
+        await self.look_by_ogc()
         await self.send_what_is_refused()
         await self.send_what_is_no_http()
         await self.leave_in_the_middle()
@@ -303,6 +304,22 @@ class Ways:
         await self.send("count", "GET", "/permits/near", params={**self.here, "count": "exact", "zip": "78704"})
         for number in range(12):  # the driver prepares a statement from the sixth on
             await self.send(f"near {number}", "GET", "/permits/near", params={**self.here, "category": "solar"})
+
+    async def look_by_ogc(self) -> None:
+        """Look as a client of OGC API - Features does: by a box around the canary, page by page."""
+        for path in ("", "/api", "/conformance", "/collections", "/collections/permits", "/collections/permits/schema"):
+            await self.send(f"ogc{path}", "GET", f"/ogc{path}")
+        lat, lng = self.canary.lat, self.canary.lng
+        box = f"{lng},{lat},{lng + 0.1},{lat + 0.1}"
+        around = {"bbox": f"{lng - 0.1},{lat - 0.1},{lng + 0.1},{lat + 0.1}", "limit": 1}
+        for name, parameters in (("ogc box", {"bbox": box}), ("ogc items", around)):
+            page = await self.send(name, "GET", "/ogc/collections/permits/items", params=parameters)
+        await self.send("ogc next", "GET", next(link["href"] for link in page.json()["links"] if link["rel"] == "next"))
+        permit = page.json()["features"][0]["id"]
+        await self.send("ogc item", "GET", f"/ogc/collections/permits/items/{permit}")
+        await self.send("ogc no item", "GET", f"/ogc/collections/permits/items/{self.canary.word}")
+        for parameter, value in (("bbox", f"{box},{self.canary.word}"), (self.canary.word, box)):
+            await self.send(f"ogc by {parameter}", "GET", "/ogc/collections/permits/items", params={parameter: value})
 
     async def send_what_is_refused(self) -> None:
         """Send what ends in every error that a caller can bring about."""
@@ -448,10 +465,19 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     assert by_status[500] == {"near, broken", "ask, broken"}
     stopped = {"locked", "ended", "cancelled", "away"}
     assert by_status[503] == {f"{what}, {how}" for what in ("near", "ask") for how in stopped}
-    assert by_status[404] == {"near by city", "list by city", "permit", "city", "path", "file", "city of a body"}
+    assert by_status[404] == {
+        "near by city",
+        "list by city",
+        "permit",
+        "city",
+        "path",
+        "file",
+        "city of a body",
+        "ogc no item",
+    }
     assert by_status[413] == {"huge"}
     assert len(by_status[422]) == 16
-    assert len(by_status[200]) == 33
+    assert len(by_status[200]) == 43
 
 
 def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:

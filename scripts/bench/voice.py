@@ -20,10 +20,12 @@ from app.backends.base import Prompt
 from app.backends.embedded import find_weights
 from app.backends.router import Router, build_router
 from app.settings import read_settings
+from scripts.bench.figures import show_times
 
 MODEL = "nemotron-3-nano:4b"
 PROMPT = Prompt("Tell the facts.", "Facts:\n1. There are 9 roof permits issued in 2024.", max_tokens=4)
 KEY = "bench"
+FIRST = 20
 NDJSON = "application/x-ndjson"
 EVENTS = "text/event-stream"
 Read = Callable[[str], str]
@@ -34,9 +36,17 @@ def main() -> None:
     asyncio.run(serve())
 
 
+async def show(requests: int) -> None:
+    """Compare the first chunk of a voice with that of a call without the router, and print both."""
+    async with aclosing(measure(requests + FIRST)) as measured:
+        async for name, samples in measured:
+            kept = {case: [seconds * 1000 for seconds in times[FIRST:]] for case, times in samples.items()}
+            show_times(f"first chunk of a voice, {name}", kept, against="direct")
+
+
 async def measure(requests: int) -> AsyncGenerator[tuple[str, dict[str, list[float]]]]:
     """Give what was asked, and seconds to the first chunk without the router and through it."""
-    async with serving("scripts.bench_voice") as address:
+    async with serving("scripts.bench.voice") as address:
         yield "Ollama's API", await compare_ollama(address, MODEL, requests)
         server = {"kind": "openai", "url": f"{address}/v1", "model": "m", "hosted": False}
         body = {"model": "m", "temperature": 0, "max_tokens": PROMPT.max_tokens}
