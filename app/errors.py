@@ -42,6 +42,10 @@ class NoSuchCity(UndervoltError):  # noqa: N818
     """No city file, or no loaded register, has that name."""
 
 
+class NoSuchRegion(UndervoltError):  # noqa: N818
+    """No region that is loaded has that id."""
+
+
 class BackendUnavailable(UndervoltError):  # noqa: N818
     """A language model that gave no answer, or stopped giving one.
 

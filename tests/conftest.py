@@ -115,6 +115,16 @@ class Store:
         self.connection.execute(sql.SQL("INSERT INTO permits ({}) VALUES ({})").format(columns, places), row)
         return str(source_id)
 
+    def add_region(self, kind: str, name: str, area: str, city: str = "austin") -> int:
+        """Add a region of an area in WKT and give its number; permits are told of it by hand."""
+        statement = """
+            INSERT INTO regions (city, kind, name, source, vintage, area, outline, area_km2)
+            VALUES (%s, %s, %s, 'made up', '2022', ST_GeomFromText(%s, 4326), ST_GeomFromText(%s, 4326),
+              ST_Area(%s::geography) / 1e6) RETURNING region
+        """
+        row = self.connection.execute(statement, [city, kind, name, area, area, area]).fetchone()
+        return int((row or [0])[0])
+
     def find_run(self, city: str) -> int:
         """Give the city's run, begun at its first permit."""
         found = self.connection.execute("SELECT run FROM ingest_runs WHERE city = %s", [city]).fetchone()
@@ -127,6 +137,7 @@ class Store:
         for field in ("permit_type", "permit_class", "status_current"):
             self._count_words(field)
         self._count_words("work_class")
+        self._count_words("district")
         self.connection.execute(
             "INSERT INTO register_words"
             " SELECT city, 'issued_year', extract(year FROM issued_date)::text, count(*) FROM permits"
@@ -137,12 +148,15 @@ class Store:
             " without_category, without_zip, without_issued_date, without_applied_date, without_value,"
             " categories_version)"
             " SELECT city, max(first_run), max(issued_date), city = 'sample', count(*), count(*) - count(location),"
-            " count(*) FILTER (WHERE categories = '{}'), count(*) - count(original_zip),"
+            " count(*) FILTER (WHERE categories = '{}'), count(*) - count(zip),"
             " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd), 1"
             " FROM permits WHERE removed_run IS NULL GROUP BY city"
         )
         self.connection.execute("TRUNCATE permit_cells")
         self.connection.execute(f"INSERT INTO permit_cells {CELLS_ANEW.format(**GRID)}")
+        self.connection.execute(
+            "UPDATE regions r SET permits = (SELECT count(*) FROM permits p WHERE p.regions && ARRAY[r.region])"
+        )
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
     def succeed(self, city: str, at: datetime) -> None:

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 
 from app.cities.city import City
 from app.ingest.categories import find_categories
-from app.ingest.load import cells, merge, summaries
+from app.ingest.load import cells, merge, placing, summaries
 from app.ingest.load.merge import Values
 from app.ingest.load.publishing import Merged, tidy
 from app.ingest.load.staging import COLUMNS, Database
@@ -103,6 +103,7 @@ def _apply(database: Database, values: Values, city: City) -> Merged:
     """
     database.execute(sql.SQL(differing).format(columns=columns), values)
     merge.index(database, "differing", "source_id")
+    placing.place_differing(database, values)
     summaries.count_differences(database, values, with_vanished=False)
     cells.count_differences(database, values, with_vanished=False)
     merge.record_changes(database, values)

@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, or_
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.visitors import cloned_traverse
 
 from app.errors import UnknownWord
 from app.permits.register import Register
 from app.permits.tables import permits
-from app.permits.words import Category
+from app.permits.words import Category, read_district
 
 RADIUS_DEFAULT_M = 500.0
 RADIUS_MAX_M = 10_000
@@ -53,6 +53,18 @@ Word = Annotated[
 Words = Annotated[
     tuple[Word, ...], Field(max_length=WORDS_MAX), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
 ]
+Districts = Annotated[
+    tuple[Annotated[Word, AfterValidator(read_district)], ...],
+    Field(max_length=WORDS_MAX),
+    BeforeValidator(_as_sequence),
+    AfterValidator(_drop_repeats),
+]
+RegionId = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+RegionIds = Annotated[
+    tuple[RegionId, ...], Field(max_length=WORDS_MAX), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
+]
 Zip = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9]{5}$")]
 Zips = Annotated[
     tuple[Zip, ...], Field(max_length=WORDS_MAX), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
@@ -73,7 +85,8 @@ class PermitFilter(BaseModel, frozen=True, extra="forbid"):
 
     A field with several values is OR, different fields are AND. Days are inclusive at both ends and are calendar days
     in the city; values are US dollars of ``est_project_cost_usd``. ``status``, ``permit_type`` and ``permit_class``
-    take the mapped word or the city's own, in any case.
+    take the mapped word or the city's own, in any case. ``zip`` and ``district`` are the permit's own, or else those of
+    the polygon it lies in; ``region`` is an area that ``/regions`` lists, its border included.
     """
 
     city: Words = Field(default=(), description="register, e.g. austin; without it all real ones")
@@ -82,7 +95,9 @@ class PermitFilter(BaseModel, frozen=True, extra="forbid"):
     permit_type: Words = Field(default=(), description="mapped or the city's own word")
     permit_class: Words = Field(default=(), description="mapped or the city's own word")
     work_class: Words = Field(default=(), description="the city's own word")
-    zip: Zips = Field(default=(), description="five digits, of the permit's own address")
+    zip: Zips = Field(default=(), description="five digits, of the permit's own address or the area it lies in")
+    district: Districts = Field(default=(), description="council district, of the permit or the area it lies in: 9")
+    region: RegionIds = Field(default=(), description="an id that /regions gives, or its kind/name: zip/78704")
     issued_from: Day = Field(default=None, description="first day of issue")
     issued_to: Day = Field(default=None, description="last day of issue, inclusive")
     applied_from: Day = Field(default=None, description="first day of application")
@@ -129,6 +144,8 @@ CLAUSES: dict[str, ColumnElement[bool]] = {
     "permit_class_mapped": _is_one_of(permits.c.permit_class_mapped, "permit_class_mapped"),
     "work_class_own": _is_one_of(permits.c.work_class, "work_class_own"),
     "zip": _is_one_of(permits.c.zip, "zip"),
+    "district_own": _is_one_of(permits.c.district, "district_own"),
+    "regions": permits.c.regions.overlap(bindparam("regions", type_=ARRAY(BigInteger))),
     "issued_from": permits.c.issued_date >= bindparam("issued_from", type_=Date),
     "issued_to": permits.c.issued_date <= bindparam("issued_to", type_=Date),
     "applied_from": permits.c.applied_date >= bindparam("applied_from", type_=Date),
@@ -142,6 +159,7 @@ WORD_FIELDS = {
     "permit_type": "permit_type",
     "permit_class": "permit_class",
     "work_class": "work_class",
+    "district": "district",
 }
 """By field of a filter: the column whose words it takes."""
 AS_GIVEN = ("issued_from", "issued_to", "applied_from", "applied_to", "min_value_usd", "max_value_usd")
@@ -196,6 +214,8 @@ def bind_filter(wanted: PermitFilter, register: Register) -> dict[str, Any]:
             values |= _bind_words(field, given, cities, register)
     if wanted.zip:
         values["zip"] = list(wanted.zip)
+    if wanted.region:
+        values["regions"] = sorted({register.find_region(word, cities).region for word in wanted.region})
     return values | {name: value for name in AS_GIVEN if (value := getattr(wanted, name)) is not None}
 
 

@@ -227,6 +227,7 @@ async def find_permit(session: AsyncSession, *, city: str, source_id: str) -> An
         LAT,
         func.ST_X(reported).label("reported_lng"),
         func.ST_Y(reported).label("reported_lat"),
+        permits.c.regions,
     ).where(permits.c.city == city, permits.c.source_id == source_id)
     row: AnyRow | None = (await session.execute(statement)).first()
     if row is None:

@@ -1,4 +1,4 @@
-"""What is loaded: the cities, their words, how far their data reach, and what is missing in them.
+"""What is loaded: the cities, their words and regions, how far their data reach, and what is missing in them.
 
 Read whole when a run has succeeded and kept in memory; nothing here is counted per request.
 """
@@ -9,12 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 from typing import Any
 
+from rapidfuzz import fuzz, process
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.database import Reader, open_session
-from app.errors import NoSuchCity, UndervoltError
-from app.permits.tables import city_states, data_versions, register_words
+from app.errors import NoSuchCity, UndervoltError, UnknownWord
+from app.permits.tables import city_states, data_versions, regions, register_words
 from app.permits.words import PermitClassMapped, PermitTypeMapped, StatusMapped
 
 CLOSED_WORDS = {
@@ -22,7 +23,10 @@ CLOSED_WORDS = {
     "permit_type": tuple(PermitTypeMapped),
     "permit_class": tuple(PermitClassMapped),
     "work_class": (),
+    "district": (),
 }
+ALIKE_MAX = 3
+ALIKE_SCORE = 70
 
 LOOKED_FOR = ("without_location", "without_category")
 """What a query near a point looks for in a permit."""
@@ -59,6 +63,21 @@ class Resolved:
 
 
 @dataclass(frozen=True)
+class RegionName:
+    """How callers name a region, and its number in the store."""
+
+    region: int
+    city: str
+    kind: str
+    name: str
+
+    @property
+    def id(self) -> str:
+        """What ``/regions`` calls it."""
+        return f"{self.city}/{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True)
 class Register:
     """One data version, and what holds for all of it; ``mark`` moves with every run that succeeds."""
 
@@ -68,6 +87,9 @@ class Register:
     cities: dict[str, CityState]
     words: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """City and field to the city's own words."""
+    regions: dict[int, RegionName] = field(default_factory=dict)
+    region_words: dict[str, tuple[RegionName, ...]] = field(default_factory=dict)
+    """By id and by kind and name, in lower case."""
 
     @property
     def answering(self) -> tuple[str, ...]:
@@ -102,6 +124,26 @@ class Register:
     def own_words(self, column: str, cities: tuple[str, ...]) -> frozenset[str]:
         """Give the words that the cities themselves use in ``column``."""
         return frozenset(word for city in cities for word in self.words.get((city, column), ()))
+
+    def find_region(self, word: str, cities: tuple[str, ...]) -> RegionName:
+        """Find the region of ``cities`` that an id, or its kind and name, stands for, in any case.
+
+        Raises :class:`UnknownWord` with those that are written alike, or that it may be.
+        """
+        found = [region for region in self.region_words.get(word.casefold(), ()) if region.city in cities]
+        if len(found) == 1:
+            return found[0]
+        raise UnknownWord("region", word, [region.id for region in found] or self._suggest_regions(word, cities))
+
+    def _suggest_regions(self, word: str, cities: tuple[str, ...]) -> list[str]:
+        ids = [region.id for region in self.regions.values() if region.city in cities]
+        alike = process.extract(word, ids, scorer=fuzz.WRatio, limit=ALIKE_MAX, score_cutoff=ALIKE_SCORE)
+        listed = ["those that /regions lists, by their id or by kind/name"] if ids else []
+        return [found for found, *_ in alike] + listed
+
+    def region_kinds(self, cities: tuple[str, ...]) -> list[str]:
+        """List the kinds of the regions of ``cities``."""
+        return sorted({region.kind for region in self.regions.values() if region.city in cities})
 
     def years(self, cities: tuple[str, ...]) -> frozenset[int]:
         """Give the years of issue in which the register has a permit at all."""
@@ -196,10 +238,29 @@ async def find_register(session: AsyncSession) -> Register:
     columns = register_words.c
     for city, name, word in await session.execute(select(columns.city, columns.field, columns.word)):
         found.setdefault((city, name), set()).add(word)
+    places = await find_region_names(session)
     return Register(
         mark=mark,
         data_version=stand.version,
         published_at=stand.published_at,
         cities={state.city: state for state in states if state.permits},
         words={key: frozenset(words) for key, words in found.items()},
+        regions={place.region: place for place in places},
+        region_words=index_regions(places),
     )
+
+
+async def find_region_names(session: AsyncSession) -> list[RegionName]:
+    """Read the names of all regions."""
+    columns = regions.c
+    found = await session.execute(select(columns.region, columns.city, columns.kind, columns.name))
+    return [RegionName(**row._mapping) for row in found]
+
+
+def index_regions(places: list[RegionName]) -> dict[str, tuple[RegionName, ...]]:
+    """Give regions by each word that may stand for them, in lower case."""
+    by_word: dict[str, tuple[RegionName, ...]] = {}
+    for place in places:
+        for word in (place.id.casefold(), f"{place.kind}/{place.name}".casefold()):
+            by_word[word] = (*by_word.get(word, ()), place)
+    return by_word

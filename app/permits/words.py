@@ -6,6 +6,7 @@ next version to :data:`CATEGORIES_VERSIONS`: what was categorized under a lower 
 and after it are not to be compared.
 """
 
+import re
 from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
@@ -136,3 +137,16 @@ class PermitClassMapped(StrEnum):
 
     RESIDENTIAL = "Residential"
     NON_RESIDENTIAL = "Non-Residential"
+
+
+ZIP_KIND = "zip"
+DISTRICT_KIND = "council_district"
+"""The kinds of regions that tell a permit's ZIP and district where its city does not."""
+DISTRICT_NUMBER = r"^[^0-9]*0*([0-9]+)(?:\.0)?$"
+"""A regular expression, for Python and PostgreSQL alike."""
+
+
+def read_district(word: str) -> str:
+    """Give a district's one form, its number where there is one: cities write 9, 09, 9.0 and District 9."""
+    numbered = re.match(DISTRICT_NUMBER, word)
+    return numbered[1] if numbered else word

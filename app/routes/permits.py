@@ -89,6 +89,7 @@ async def permit(
         row = await find_permit(session, city=known, source_id=source_id)
         feature = render_feature(row, register, WHOLE)
         feature["properties"]["reported_location"] = render_point(row.reported_lng, row.reported_lat)
+        feature["properties"]["regions"] = sorted(register.regions[number].id for number in row.regions)
         feature["as_of"] = register.as_of((known,))
         feature["links"] = [{"rel": "self", "href": href(request, permit_path(known, source_id))}]
         return Content(orjson.dumps(feature), GEOJSON)

@@ -18,13 +18,13 @@ Connection = psycopg.Connection[Any]
 WORDS_ANEW = """
     SELECT field, word, count(*) FROM permits CROSS JOIN LATERAL (VALUES
       ('permit_type', permit_type), ('permit_class', permit_class), ('work_class', work_class),
-      ('status_current', status_current), ('issued_year', extract(year FROM issued_date)::text)
+      ('status_current', status_current), ('district', district), ('issued_year', extract(year FROM issued_date)::text)
     ) AS told (field, word)
     WHERE removed_run IS NULL AND word IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2
 """
 STATE_ANEW = """
     SELECT count(*), count(*) - count(location), count(*) FILTER (WHERE categories = '{}'),
-      count(*) - count(original_zip), count(*) - count(issued_date), count(*) - count(applied_date),
+      count(*) - count(zip), count(*) - count(issued_date), count(*) - count(applied_date),
       count(*) - count(est_project_cost_usd), max(issued_date)
     FROM permits WHERE removed_run IS NULL
 """

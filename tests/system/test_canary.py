@@ -337,6 +337,13 @@ class Ways:
         word, near = self.canary.word, "/permits/near"
         for parameter in ("lat", "radius_m", "cursor", "category", "issued_from", "status", "city", "zip", word):
             await self.send(f"near by {parameter}", "GET", near, params={**self.here, parameter: f"{word}'\"\\"})
+        for parameter in ("district", "region"):
+            await self.send(f"list by {parameter}", "GET", "/permits", params={parameter: word})
+        for parameter in ("kind", "name", "bbox", "cursor"):
+            await self.send(f"regions by {parameter}", "GET", "/regions", params={parameter: word})
+        box = f"{self.canary.lng},{self.canary.lat},-97,31"
+        await self.send("regions in a box", "GET", "/regions", params={"bbox": box})
+        await self.send("region", "GET", f"/regions/austin/zip/{word}")
         await self.send("list by city", "GET", "/permits", params={"city": word})
         await self.send("permit", "GET", f"/permits/austin/{word}")
         await self.send("city", "GET", f"/permits/{word}/{word}")

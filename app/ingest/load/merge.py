@@ -11,6 +11,7 @@ from psycopg import sql
 
 from app.ingest.load.staging import COLUMNS, Database, name_tables
 from app.permits.tables import LOCATED
+from app.permits.words import DISTRICT_NUMBER
 
 # What follows from another column is not told as a change of its own.
 DERIVED = frozenset({"house_number", "street", "reported_location"})
@@ -21,8 +22,7 @@ LOCATION = sql.SQL("""
       THEN ST_SetSRID(ST_MakePoint(r.lng, r.lat), 4326)::geography(POINT, 4326) END
 """).format(located=sql.Literal(list(LOCATED)))
 REPORTED_LOCATION = sql.SQL("ST_SetSRID(ST_MakePoint(r.lng, r.lat), 4326)::geometry(POINT, 4326)")
-PLACED = sql.SQL("zip, district")
-OWN_PLACE = sql.SQL("original_zip, council_district")
+PLACED = sql.SQL("regions, zip, district")
 MADE = {"location": LOCATION, "reported_location": REPORTED_LOCATION}
 
 
@@ -55,14 +55,15 @@ def index(database: Database, table: str, key: str) -> None:
 
 
 def insert_all(database: Database, run: int, values: Values) -> int:
-    """Insert every chosen row as a permit: the city has none yet. Give how many.
+    """Insert every chosen row as a permit, where ``placed`` says it lies: the city has none yet. Give how many.
 
     Neighbours on the map become neighbours on disk, which makes a near query twice as fast.
     """
     statement = """
         INSERT INTO permits (city, source_id, first_run, changed_run, {names}, {placed})
-        SELECT %(city)s, r.source_id, %(run)s, %(run)s, {told}, {own_place}
-        FROM {rows} r JOIN winners w ON w.place = r.ctid ORDER BY {point}, r.source_id
+        SELECT %(city)s, r.source_id, %(run)s, %(run)s, {told}, {place}
+        FROM {rows} r JOIN winners w ON w.place = r.ctid LEFT JOIN placed ON placed.source_id = r.source_id
+        ORDER BY {point}, r.source_id
     """
     told = sql.SQL(", ").join(map(_make, COLUMNS))
     return database.execute(
@@ -70,12 +71,26 @@ def insert_all(database: Database, run: int, values: Values) -> int:
             names=_names(COLUMNS),
             told=told,
             placed=PLACED,
-            own_place=OWN_PLACE,
+            place=tell_place("r"),
             point=REPORTED_LOCATION,
             **name_tables(run),
         ),
         values,
     ).rowcount
+
+
+def tell_place(own: str) -> sql.Composed:
+    """Give ``regions``, ``zip`` and ``district`` of a permit, as expressions over the tables ``own`` and ``placed``."""
+    told = "coalesce(placed.regions, '{{}}'), coalesce({zip}, placed.zip), coalesce({district}, placed.district)"
+    district = read_district(sql.Identifier(own, "council_district"))
+    return sql.SQL(told).format(zip=sql.Identifier(own, "original_zip"), district=district)
+
+
+def read_district(word: sql.Composable) -> sql.Composed:
+    """Read a district as ``permits.words`` does."""
+    return sql.SQL("coalesce(substring({word} FROM {number}), {word})").format(
+        word=word, number=sql.Literal(DISTRICT_NUMBER)
+    )
 
 
 def _make(column: str) -> sql.Composable:
@@ -150,23 +165,25 @@ def insert_new(database: Database, values: Values) -> int:
     """Insert the permits that are new, and give how many."""
     statement = """
         INSERT INTO permits (city, source_id, first_run, changed_run, {names}, {placed})
-        SELECT %(city)s, source_id, %(run)s, %(run)s, {names}, {own_place}
-        FROM differing WHERE is_new ORDER BY source_id
+        SELECT %(city)s, d.source_id, %(run)s, %(run)s, {names}, {place}
+        FROM differing d LEFT JOIN placed ON placed.source_id = d.source_id WHERE d.is_new ORDER BY d.source_id
     """
-    composed = sql.SQL(statement).format(names=_names(COLUMNS), placed=PLACED, own_place=OWN_PLACE)
+    composed = sql.SQL(statement).format(names=_names(COLUMNS), placed=PLACED, place=tell_place("d"))
     return database.execute(composed, values).rowcount
 
 
 def update_changed(database: Database, values: Values) -> int:
     """Update the permits that differ, and give how many."""
     statement = """
-        UPDATE permits p SET {assignments}, changed_run = %(run)s, removed_run = NULL,
-          zip = d.original_zip, district = d.council_district
-        FROM differing d
+        UPDATE permits p SET {assignments}, changed_run = %(run)s, removed_run = NULL, ({placed}) = ROW ({place})
+        FROM differing d LEFT JOIN placed ON placed.source_id = d.source_id
         WHERE p.city = %(city)s AND p.source_id = d.source_id AND NOT d.is_new
     """
     assignments = [sql.SQL("{0} = d.{0}").format(sql.Identifier(column)) for column in COLUMNS]
-    return database.execute(sql.SQL(statement).format(assignments=sql.SQL(", ").join(assignments)), values).rowcount
+    composed = sql.SQL(statement).format(
+        assignments=sql.SQL(", ").join(assignments), placed=PLACED, place=tell_place("d")
+    )
+    return database.execute(composed, values).rowcount
 
 
 def keep_source_rows(database: Database, run: int, values: Values) -> None:

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from app.cities.city import City
 from app.errors import UndervoltError
-from app.ingest.load import cells, merge, removals, summaries
+from app.ingest.load import cells, merge, placing, removals, summaries
 from app.ingest.load.grounds import refresh_categories
 from app.ingest.load.indexes import indexed_afterwards
 from app.ingest.load.merge import Values
@@ -49,9 +49,7 @@ def publish(database: Database, run: int, city: City, *, whole: Sequence[str], t
     removed. Raises :class:`RunRefused` where far too many would be, unless ``take_shrinkage``.
     """
     values: Values = {"run": run, "city": city.name}
-    # One city after another: two that fill an empty register at once would each wait for the other to let it go.
-    database.execute("SELECT pg_advisory_xact_lock(hashtextextended('undervolt publish', 0))")
-    database.execute(sql.SQL("SET LOCAL work_mem = {}").format(SORT_MEMORY))
+    hold_publication(database)
     merge.choose_rows(database, run, values)
     if _is_new(database, values):
         merged = _fill(database, run, values)
@@ -64,6 +62,15 @@ def publish(database: Database, run: int, city: City, *, whole: Sequence[str], t
     return merged
 
 
+def hold_publication(database: Database) -> None:
+    """Wait for any other publication and keep the next ones waiting, until the transaction ends; allow it to sort.
+
+    Two cities that fill an empty register at once would each wait for the other to let it go.
+    """
+    database.execute("SELECT pg_advisory_xact_lock(hashtextextended('undervolt publish', 0))")
+    database.execute(sql.SQL("SET LOCAL work_mem = {}").format(SORT_MEMORY))
+
+
 def _is_new(database: Database, values: Values) -> bool:
     row = database.execute("SELECT NOT EXISTS (SELECT FROM permits WHERE city = %(city)s)", values).fetchone()
     return bool(row and row[0])
@@ -71,10 +78,12 @@ def _is_new(database: Database, values: Values) -> bool:
 
 def _fill(database: Database, run: int, values: Values) -> Merged:
     """Fill in a city that had no permits."""
+    placing.place_staged(database, run, values)
     empty = not (database.execute("SELECT EXISTS (SELECT FROM permits)").fetchone() or (True,))[0]
     with indexed_afterwards(database) if empty else nullcontext():
         merged = Merged(inserted=merge.insert_all(database, run, values))
         merge.keep_all_source_rows(database, run, values)
+    placing.count_all(database, values)
     summaries.count_all(database, values)
     cells.count_all(database, values)
     return merged
@@ -90,6 +99,8 @@ def _merge(database: Database, run: int, city: City, whole: list[str], *, take_s
     returned = 0
     if city.portal and city.portal.form in whole:
         returned = removals.take_back(database, run, {**values, "form": city.portal.form})
+    placing.place_differing(database, values)
+    placing.count_differences(database, values, with_vanished=bool(whole))
     summaries.count_differences(database, values, with_vanished=bool(whole))
     cells.count_differences(database, values, with_vanished=bool(whole))
     merge.record_changes(database, values)

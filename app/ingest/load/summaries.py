@@ -2,16 +2,17 @@
 
 from psycopg import sql
 
+from app.ingest.load import merge
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 from app.permits.words import CATEGORIES_VERSION
 
-WORDS = ("permit_type", "permit_class", "work_class", "status_current")
+WORDS = ("permit_type", "permit_class", "work_class", "status_current", "district")
 # Each counts the permits that lack something, given a permit as t.
 LACKING = {
     "without_location": "t.location IS NULL",
     "without_category": "cardinality(t.categories) = 0",
-    "without_zip": "t.original_zip IS NULL",
+    "without_zip": "t.zip IS NULL",
     "without_issued_date": "t.issued_date IS NULL",
     "without_applied_date": "t.applied_date IS NULL",
     "without_value": "t.est_project_cost_usd IS NULL",
@@ -21,37 +22,40 @@ LACKING = {
 def count_all(database: Database, values: Values) -> None:
     """Make the table ``shifts`` of a city that had no permits: one row a permit, each one more."""
     permits = "SELECT 1 AS sign, p.* FROM permits p WHERE city = %(city)s AND removed_run IS NULL"
-    _make_shifts(database, values, permits)
+    _make_shifts(database, values, sql.SQL(permits))
 
 
 def count_differences(database: Database, values: Values, *, with_vanished: bool) -> None:
-    """Make the table ``shifts`` before permits change: what they were, each one less, and what they shall be."""
-    columns = "location, categories, original_zip, issued_date, applied_date, est_project_cost_usd, " + ", ".join(WORDS)
+    """Make the table ``shifts`` before permits change: what they were, each one less, and what they shall be.
+
+    What they shall be stands in ``differing`` and ``placed``.
+    """
+    told = ", ".join(word for word in WORDS if word != "district")
+    columns = f"location, categories, issued_date, applied_date, est_project_cost_usd, {told}"
     vanished = "UNION ALL SELECT source_id FROM vanished" if with_vanished else ""
-    _make_shifts(
-        database,
-        values,
-        f"""
-        SELECT -1 AS sign, {columns} FROM permits JOIN (
+    shifts = """
+        SELECT -1 AS sign, {columns}, {placed} FROM permits JOIN (
           SELECT source_id FROM differing WHERE NOT is_new {vanished}
         ) AS touched USING (source_id) WHERE city = %(city)s AND removed_run IS NULL
-        UNION ALL SELECT 1, {columns} FROM differing
-        """,  # noqa: S608 - names of columns, and no value
+        UNION ALL SELECT 1, {columns}, {place} FROM differing d LEFT JOIN placed USING (source_id)
+    """
+    composed = sql.SQL(shifts).format(
+        columns=sql.SQL(columns), placed=merge.PLACED, place=merge.tell_place("d"), vanished=sql.SQL(vanished)
     )
+    _make_shifts(database, values, composed)
 
 
-def _make_shifts(database: Database, values: Values, permits: str) -> None:
+def _make_shifts(database: Database, values: Values, permits: sql.Composable) -> None:
     lacking = ", ".join(f"({test})::int AS {name}" for name, test in LACKING.items())
     words = ", ".join(f"t.{word}" for word in WORDS)
     years = "extract(year FROM t.issued_date)::text AS issued_year"
     grouped = ", ".join(str(place) for place in range(2, 2 + len(WORDS) + 1 + len(LACKING)))
-    database.execute(
-        f"""
+    statement = """
         CREATE TEMPORARY TABLE shifts ON COMMIT DROP AS
-        SELECT sum(sign) AS permits, {words}, {years}, {lacking} FROM ({permits}) AS t GROUP BY {grouped}
-        """,  # noqa: S608 - names of columns, and no value
-        values,
-    )
+        SELECT sum(sign) AS permits, {told} FROM ({permits}) AS t GROUP BY {grouped}
+    """
+    told = sql.SQL(f"{words}, {years}, {lacking}")
+    database.execute(sql.SQL(statement).format(told=told, permits=permits, grouped=sql.SQL(grouped)), values)
 
 
 def shift_summaries(database: Database, values: Values, *, time_zone: str, synthetic: bool) -> None:
