@@ -25,7 +25,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " ingest_runs"
+    " ingest_runs, search_words"
 )
 
 
@@ -127,6 +127,10 @@ class Store:
             " count(*) FILTER (WHERE categories = '{}'), count(*) - count(original_zip),"
             " count(*) - count(issued_date), count(*) - count(applied_date), count(*) - count(est_project_cost_usd), 1"
             " FROM permits WHERE removed_run IS NULL GROUP BY city"
+        )
+        self.connection.execute(
+            "INSERT INTO search_words SELECT DISTINCT word FROM permits, unnest(tsvector_to_array(search)) AS word"
+            " WHERE word ~ '^[[:alpha:]]{3,}$' ON CONFLICT DO NOTHING"
         )
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 

@@ -149,7 +149,9 @@ permits = Table(
     Column(
         "search",
         TSVECTOR,
-        Computed("to_tsvector('english', coalesce(description, '') || ' ' || coalesce(original_address1, ''))"),
+        Computed(
+            "to_tsvector('english', searchable(coalesce(description, '') || ' ' || coalesce(original_address1, '')))"
+        ),
         comment="the words of description and address",
     ),
     CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
@@ -284,4 +286,16 @@ register_words = Table(
     ),
     Column("word", KeyText, primary_key=True, comment="as the city writes it"),
     Column("permits", BigInteger, nullable=False),
+)
+
+search_words = Table(
+    "search_words",
+    metadata,
+    Column(
+        "word",
+        KeyText,
+        primary_key=True,
+        comment="the stem of a word of letters that a permit has or had in search",
+    ),
+    Index("ix_search_words_alike", "word", postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}),
 )

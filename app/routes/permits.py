@@ -14,6 +14,7 @@ from app.permits.features import WHOLE, render_end, render_feature, render_point
 from app.permits.listing import ListQuery, SearchQuery, find_listed, find_permit
 from app.permits.near import PAGED_MAX, NearQuery, find_near_features
 from app.permits.register import Register
+from app.permits.search import find_widened
 from app.problems import PROBLEM_RESPONSES
 from app.routes.replies import GEOJSON, Content, base_url, on_snapshot, produce_settled, reply
 
@@ -30,6 +31,7 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
         more: Json = {} if page.number_matched is None else {"numberMatched": page.number_matched}
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; narrow radius_m or the filters for the rest"
+        more |= await tell_search(request, query)
         ends = {city: render_end(register, city) for city in register.cities}
         features = [f'{row[0]},"distance_m":{row[3]:.1f}{ends[row[1]]}' for row in page.rows]
         return render_collection(request, register, query, features, page.cursor, more)
@@ -54,10 +56,17 @@ async def produce_listed(request: Request, query: ListQuery, register: Register)
     """Make a page of a list."""
     page = await find_listed(request.app.state.reader, register, query)
     features = [row[0] + render_end(register, row[1]) for row in page.rows]
+    more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
-        return render_collection(request, register, query, features, page.cursor)
-    more: Json = ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
+        return render_collection(request, register, query, features, page.cursor, more)
+    more |= ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
     return render_collection(request, register, query, features, None, more)
+
+
+async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
+    """Say what was searched for the words of a query that no permit has."""
+    widened = await find_widened(request.app.state.reader, query.q) if query.q else {}
+    return {"search": {"widened": widened}} if widened else {}
 
 
 class PermitName(BaseModel, frozen=True):
