@@ -58,5 +58,9 @@ class DatabaseUnavailable(UndervoltError):  # noqa: N818
     """PostGIS does not answer, or did not in time."""
 
 
+class TooBusy(UndervoltError):  # noqa: N818
+    """As much is being done of this kind as is done at once; the message says what."""
+
+
 class TooSlow(UndervoltError):  # noqa: N818
     """A query that ran into its time limit; the message says how to narrow it."""

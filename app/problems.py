@@ -19,6 +19,7 @@ from app.errors import (
     NoSuchPermit,
     RefusedQuery,
     RemovedPermit,
+    TooBusy,
     TooSlow,
     UnknownWord,
 )
@@ -49,6 +50,7 @@ TABLE: tuple[tuple[type[Exception], Kind], ...] = (
     (UnknownWord, INVALID),
     (MalformedCursor, Kind(422, "malformed-cursor", "The cursor cannot be used")),
     (RefusedQuery, Kind(422, "refused-query", "The query is not answered as it stands")),
+    (TooBusy, Kind(503, "too-busy", "Too much of this is being done at once")),
     (TooSlow, Kind(503, "too-slow", "The query took too long")),
     (DatabaseUnavailable, Kind(503, "store-unavailable", "The permit store does not answer")),
 )

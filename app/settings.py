@@ -106,6 +106,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         default=(), description="origins, by comma, whose pages may POST to /ask; GET is open to any"
     )
     cache_control: str = Field(default="no-cache", description="Cache-Control of permit replies")
+    export_max_rows: int = Field(default=100_000, ge=1, le=100_000_000, description="permits an export gives at most")
     public_url: str | None = Field(default=None, description="the address callers use, for links; unset: as requested")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
     local_only: bool = Field(default=False, description="no question ever goes to a hosted backend")

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 from shapely.validation import explain_validity
-from sqlalchemy import ColumnElement, Double, LargeBinary, bindparam, func, or_
+from sqlalchemy import ColumnElement, Double, Text, bindparam, cast, func, or_
 
 from app.permits.features import WGS84, planar
 from app.permits.tables import permits
@@ -131,9 +131,7 @@ def _in_box(prefix: str) -> ColumnElement[bool]:
 AREA_CLAUSES: dict[str, ColumnElement[bool]] = {
     "box_west": _in_box("box"),
     "east_of_antimeridian_west": or_(_in_box("west_of_antimeridian"), _in_box("east_of_antimeridian")),
-    "polygon": func.ST_Covers(
-        func.ST_GeomFromWKB(bindparam("polygon", type_=LargeBinary), WGS84, type_=Geometry(srid=4326)), POINT
-    ),
+    "polygon": func.ST_Covers(cast(bindparam("polygon", type_=Text), Geometry(srid=4326)), POINT),
 }
 """Every clause by the name of one of the values that are bound in it."""
 
@@ -149,7 +147,7 @@ def bind_area(bbox: str | None, polygon: Polygon | None = None) -> dict[str, Any
             values |= _bind_box("west_of_antimeridian", box._replace(east=180.0))
             values |= _bind_box("east_of_antimeridian", box._replace(west=-180.0))
     if polygon is not None:
-        values["polygon"] = shapely.to_wkb(read_polygon(polygon))
+        values["polygon"] = shapely.to_wkb(shapely.set_srid(read_polygon(polygon), 4326), hex=True, include_srid=True)
     return values
 
 

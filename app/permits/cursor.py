@@ -19,8 +19,8 @@ Key = float | Decimal | date | None
 
 
 def fingerprint(query: BaseModel) -> str:
-    """Name a query without its cursor, so that one cannot be used with another."""
-    text = orjson.dumps(query.model_dump(mode="json", exclude={"cursor"}), option=orjson.OPT_SORT_KEYS)
+    """Name a query without its cursor and its form, so that one cannot be used with another."""
+    text = orjson.dumps(query.model_dump(mode="json", exclude={"cursor", "f"}), option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(text, digest_size=9).hexdigest()
 
 

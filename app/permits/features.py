@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from geoalchemy2 import Geometry
-from sqlalchemy import ColumnElement, Double, Label, Row, Select, cast, func, literal_column
+from sqlalchemy import ColumnElement, Double, Label, LargeBinary, Row, Select, cast, func, literal_column
 
 from app.permits.register import Register
 from app.permits.tables import SHORT, permits
@@ -15,7 +15,8 @@ AnySelect = Select[*tuple[Any, ...]]
 COORDINATE_DECIMALS = 6
 WGS84: ColumnElement[int] = literal_column("4326")
 """The reference system's number, in the statement itself and no value of it."""
-UNTOLD = {"location", "reported_location", "regions", "feature", "search"}
+MERCATOR: ColumnElement[int] = literal_column("3857")
+UNTOLD = {"location", "reported_location", "regions", "feature", "mercator", "search"}
 WHOLE = tuple(format(column.name) for column in permits.c if column.name not in UNTOLD)
 """The properties of a permit by itself, as plain strings: SQLAlchemy's quoted names are no JSON keys."""
 
@@ -49,9 +50,13 @@ def render_feature(row: AnyRow, register: Register, names: tuple[str, ...] = SHO
     }
 
 
-def render_end(register: Register, city: str) -> str:
+FEATURE = func.convert_to(permits.c.feature, literal_column("'UTF8'"), type_=LargeBinary).label("feature")
+"""A permit's feature as the bytes that are sent, without its end."""
+
+
+def render_end(register: Register, city: str) -> bytes:
     """Give the end of a feature from the store, which it has without: a property may stand before it."""
-    return ',"synthetic":true}}' if register.cities[city].synthetic else "}}"
+    return b',"synthetic":true}}' if register.cities[city].synthetic else b"}}"
 
 
 def render_point(lng: float | None, lat: float | None) -> dict[str, Any] | None:

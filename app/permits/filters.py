@@ -3,7 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 from sqlalchemy import ColumnElement, Date, Numeric, Text, any_, bindparam, func, or_
@@ -66,6 +66,8 @@ Categories = Annotated[
 ]
 Day = Annotated[date | None, BeforeValidator(_is_iso), AfterValidator(_is_plausible)]
 Money = Annotated[Decimal | None, Field(ge=0, le=VALUE_MAX_USD, max_digits=15, decimal_places=2)]
+Form = Literal["geojson", "csv", "ndjson"]
+FormField = Annotated[Form | None, Field(description="geojson, csv or ndjson; unset: as Accept says")]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 

@@ -27,10 +27,11 @@ from app.database import Reader, compile_text
 from app.errors import NoSuchPermit, RemovedPermit
 from app.permits.areas import BoxText, Polygon, bind_area, join_area, name_wrong_rings, read_polygon
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
+from app.permits.features import FEATURE, FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
     LIMIT_MAX,
+    FormField,
     Latitude,
     Longitude,
     PermitFilter,
@@ -61,6 +62,7 @@ class ListQuery(PermitFilter, frozen=True, extra="forbid"):
     lng: Longitude | None = Field(default=None, description="for the order nearest: degrees east")
     limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
+    f: FormField = None
 
     @model_validator(mode="after")
     def _has_an_origin_where_it_needs_one(self) -> Self:
@@ -81,7 +83,7 @@ class SearchQuery(ListQuery, frozen=True, extra="forbid"):
         return name_wrong_rings(read_polygon(self.polygon)) if self.polygon else []
 
 
-ReadyRow = tuple[str, str, str, Any, str]
+ReadyRow = tuple[bytes, str, str, Any, str]
 """A feature without its end, city, source id, what the order goes by, and the mark of its data."""
 
 
@@ -115,7 +117,7 @@ def compile_listed(names: frozenset[str], order: Literal["newest", "largest"], p
 
 
 def _ready_columns(key: ColumnElement[Any]) -> tuple[ColumnElement[Any], ...]:
-    return (permits.c.feature, permits.c.city, permits.c.source_id, key.label("key"), literal_column(MARK, Text))
+    return (FEATURE, permits.c.city, permits.c.source_id, key.label("key"), literal_column(MARK, Text))
 
 
 def _follow(key: ColumnElement[Any] | None, key_type: Any) -> ColumnElement[bool]:  # noqa: ANN401 - a type's class

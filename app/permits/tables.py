@@ -147,6 +147,15 @@ permits = Table(
         comment="its GeoJSON feature without the last two braces: a distance may follow",
     ),
     Column(
+        "mercator",
+        Geometry("POINT", 3857, spatial_index=False),
+        Computed(
+            "CASE WHEN abs(ST_Y(location::geometry)) <= 85.06 THEN ST_Transform(location::geometry, 3857) END",
+            persisted=True,
+        ),
+        comment="its point in the plane of map tiles, where directions are alike; null near a pole",
+    ),
+    Column(
         "search",
         TSVECTOR,
         Computed(
@@ -161,6 +170,7 @@ permits = Table(
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
 Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
+Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)

@@ -1,5 +1,6 @@
 """``/permits``: near a point, by area and attributes, and one by its id, as GeoJSON."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -11,56 +12,64 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.permits.cursor import NO_CONTROLS
 from app.permits.features import WHOLE, render_end, render_feature, render_point
+from app.permits.filters import Form
 from app.permits.listing import ListQuery, SearchQuery, find_listed, find_permit
 from app.permits.near import PAGED_MAX, NearQuery, find_near_features
 from app.permits.register import Register
 from app.permits.search import find_widened
 from app.problems import PROBLEM_RESPONSES
+from app.routes.forms import FORM_RESPONSES, MEDIA_TYPES, choose_form, render_rows
+from app.routes.queries import QueryRoute
 from app.routes.replies import GEOJSON, Content, base_url, on_snapshot, produce_settled, reply
 
-router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES, route_class=QueryRoute)
 Json = dict[str, Any]
 
 
-@router.get("/near", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})
+@router.get("/near", response_class=Response, responses=FORM_RESPONSES)
 async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Response:
     """Permits within ``radius_m`` of a point, nearest first, each with its geodesic ``distance_m``."""
+    form = choose_form(request, query.f)
 
     async def produce(register: Register) -> Content:
         page = await find_near_features(request.app.state.reader, register, query)
         more: Json = {} if page.number_matched is None else {"numberMatched": page.number_matched}
         if page.ended_early:
-            more["ended"] = f"near pages end after {PAGED_MAX:,} permits; narrow radius_m or the filters for the rest"
+            more["ended"] = f"near pages end after {PAGED_MAX:,} permits; /permits/export gives the rest"
         more |= await tell_search(request, query)
         ends = {city: render_end(register, city) for city in register.cities}
-        features = [f'{row[0]},"distance_m":{row[3]:.1f}{ends[row[1]]}' for row in page.rows]
-        return render_collection(request, register, query, features, page.cursor, more)
+        features = [b'%b,"distance_m":%.1f%b' % (row[0], row[3], ends[row[1]]) for row in page.rows]
+        if page.ended_early:
+            links = [{"rel": "enclosure", "href": href(request, "/permits/export", export_parameters(query))}]
+            return render_collection(request, register, query, features, form, links=links, more=more)
+        return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
 
-    return await reply(request, query, produce, media_type=GEOJSON)
+    return await reply(request, query, produce, media_type=MEDIA_TYPES[form])
 
 
-@router.get("", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})
+@router.get("", response_class=Response, responses=FORM_RESPONSES)
 async def list_permits(request: Request, query: Annotated[ListQuery, Query()]) -> Response:
     """Permits by area and attributes, newest, largest or nearest first, with or without a usable point."""
-    return await reply(request, query, partial(produce_listed, request, query), media_type=GEOJSON)
+    form = choose_form(request, query.f)
+    return await reply(request, query, partial(produce_listed, request, query, form), media_type=MEDIA_TYPES[form])
 
 
-@router.post("/search", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})
+@router.post("/search", response_class=Response, responses=FORM_RESPONSES)
 async def search(request: Request, query: SearchQuery) -> Response:
     """Permits inside a polygon, by attributes as everywhere; the next page is the same body with ``cursor``."""
-    _, content = await produce_settled(request, partial(produce_listed, request, query))
+    _, content = await produce_settled(request, partial(produce_listed, request, query, choose_form(request, query.f)))
     return Response(content.body, media_type=content.media_type, headers={"Cache-Control": "no-store"})
 
 
-async def produce_listed(request: Request, query: ListQuery, register: Register) -> Content:
+async def produce_listed(request: Request, query: ListQuery, form: Form, register: Register) -> Content:
     """Make a page of a list."""
     page = await find_listed(request.app.state.reader, register, query)
     features = [row[0] + render_end(register, row[1]) for row in page.rows]
     more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
-        return render_collection(request, register, query, features, page.cursor, more)
+        return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
     more |= ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
-    return render_collection(request, register, query, features, None, more)
+    return render_collection(request, register, query, features, form, more=more)
 
 
 async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
@@ -101,28 +110,34 @@ def render_collection(
     request: Request,
     register: Register,
     query: NearQuery | ListQuery,
-    features: list[str],
-    cursor: str | None,
+    features: list[bytes],
+    form: Form,
+    *,
+    cursor: str | None = None,
+    links: Sequence[dict[str, str]] = (),
     more: Json | None = None,
 ) -> Content:
-    """Make the FeatureCollection of a page, with what it stands on and where it goes on."""
+    """Make a page: a FeatureCollection with what it stands on and where it goes on, or its rows alone."""
     cities = register.choose_cities(query.city)
     parameters = [] if request.method == "POST" else query_parameters(query)
-    links = [{"rel": "self", "href": href(request, request.url.path, parameters)}]
+    told = [{"rel": "self", "href": href(request, request.url.path, parameters)}, *links]
     following = None
     if cursor is not None:
         kept = [pair for pair in parameters if pair[0] != "cursor"]
         following = href(request, request.url.path, [*kept, ("cursor", cursor)])
-        links.append({"rel": "next", "href": following})
+        told.append({"rel": "next", "href": following})
+    if form != "geojson":
+        body = render_rows(form, features, with_distance=isinstance(query, NearQuery))
+        return Content(body, MEDIA_TYPES[form], following)
     head = {
         "type": "FeatureCollection",
         "numberReturned": len(features),
         "as_of": register.as_of(cities),
         "missing": register.missing(cities),
-        "links": links,
+        "links": told,
         **(more or {}),
     }
-    body = b"".join((orjson.dumps(head)[:-1], b',"features":[', ",".join(features).encode(), b"]}"))
+    body = b"".join((orjson.dumps(head)[:-1], b',"features":[', b",".join(features), b"]}"))
     return Content(body, GEOJSON, following)
 
 
@@ -132,6 +147,12 @@ def query_parameters(query: BaseModel) -> list[tuple[str, str]]:
     return [
         (name, str(item)) for name, value in said.items() for item in (value if isinstance(value, list) else [value])
     ]
+
+
+def export_parameters(query: NearQuery) -> list[tuple[str, str]]:
+    """Give the parameters by which an export gives what a near query is about."""
+    kept = [pair for pair in query_parameters(query) if pair[0] not in {"limit", "cursor", "count", "radius_m"}]
+    return [*kept, ("radius_m", str(query.radius_m))]
 
 
 def permit_path(city: str, source_id: str) -> str:

@@ -52,7 +52,8 @@ async def reply(
     if holds(request, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=make_headers(request, tag))
     register, content = await produce_settled(request, produce)
-    tag = make_tag(request, register, query, media_type, depends_on)
+    if register is not known:
+        tag = make_tag(request, register, query, media_type, depends_on)
     headers = make_headers(request, tag) | content.headers
     if content.following:
         headers["Link"] = f'<{content.following}>; rel="next"'

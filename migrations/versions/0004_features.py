@@ -39,6 +39,8 @@ permit_feature(city, source_id, permit_number, permit_type, permit_type_mapped, 
   battery_kwh, description, original_address1, original_zip, council_district, zip, district, est_project_cost_usd,
   housing_units, total_sqft, contractor_company_name, link, location_quality, location)
 """
+# The projection has no poles.
+MERCATOR = "CASE WHEN abs(ST_Y(location::geometry)) <= 85.06 THEN ST_Transform(location::geometry, 3857) END"
 SEARCH = "to_tsvector('english', coalesce(description, '') || ' ' || coalesce(original_address1, ''))"
 
 UP = (
@@ -58,28 +60,32 @@ UP = (
     f"""
     ALTER TABLE permits
       ADD COLUMN feature TEXT GENERATED ALWAYS AS ({MADE}) STORED,
+      ADD COLUMN mercator geometry(POINT,3857) GENERATED ALWAYS AS ({MERCATOR}) STORED,
       ADD COLUMN search TSVECTOR GENERATED ALWAYS AS ({SEARCH}) STORED
     """,
     "ALTER TABLE permits ALTER COLUMN feature SET STORAGE MAIN",
     "ALTER TABLE permits SET (toast_tuple_target = 8160)",
     "COMMENT ON COLUMN permits.feature IS 'its GeoJSON feature without the last two braces: a distance may follow'",
+    "COMMENT ON COLUMN permits.mercator IS 'its point in the plane of map tiles, where directions are alike; null near a pole'",
     "COMMENT ON COLUMN permits.search IS 'the words of description and address'",
     # Neighbours on the map become neighbours on disk.
     "CLUSTER permits USING ix_permits_location_planar",
     "ALTER TABLE permits SET WITHOUT CLUSTER",
     "DROP INDEX ix_permits_zip_issued",
     "CREATE INDEX ix_permits_zip_issued ON permits (zip, issued_date)",
+    "CREATE INDEX ix_permits_mercator ON permits USING gist (mercator)",
     "CREATE INDEX ix_permits_regions ON permits USING gin (regions)",
     "CREATE INDEX ix_permits_search ON permits USING gin (search)",
 )
 
 DOWN = (
     "DROP INDEX ix_permits_search",
+    "DROP INDEX ix_permits_mercator",
     "DROP INDEX ix_permits_regions",
     "DROP INDEX ix_permits_zip_issued",
     "CREATE INDEX ix_permits_zip_issued ON permits (original_zip, issued_date)",
     "ALTER TABLE permits RESET (toast_tuple_target)",
-    "ALTER TABLE permits DROP COLUMN search, DROP COLUMN feature",
+    "ALTER TABLE permits DROP COLUMN search, DROP COLUMN mercator, DROP COLUMN feature",
     "DROP FUNCTION permit_feature",
     "ALTER TABLE permits DROP COLUMN regions, DROP COLUMN district, DROP COLUMN zip",
 )

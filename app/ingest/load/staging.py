@@ -21,7 +21,7 @@ Database = Connection[tuple[Any, ...]]
 
 BOOKKEEPING = ("city", "source_id", "first_run", "changed_run", "removed_run")
 # What follows from the rest and from the regions.
-MADE = ("zip", "district", "regions", "feature", "search")
+MADE = ("zip", "district", "regions", "feature", "mercator", "search")
 # What a run may change of a permit, in the table's order. A source's mask has one bit for each.
 COLUMNS = tuple(column.name for column in permits.columns if column.name not in BOOKKEEPING + MADE)
 POINTS = frozenset({"location", "reported_location", "location_quality"})

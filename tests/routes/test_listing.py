@@ -1,0 +1,171 @@
+"""What ``GET /permits`` and ``POST /permits/search`` promise of areas and orders; shapely is the witness."""
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+import shapely
+from geographiclib.geodesic import Geodesic
+
+from tests.conftest import Store
+
+Point = tuple[float, float]
+
+
+def scatter(
+    store: Store, chance: random.Random, count: int, *, west: float, south: float, spread: float
+) -> dict[str, Point]:
+    """Add permits at random points, given as longitude and latitude."""
+    added = {}
+    for _ in range(count):
+        lng, lat = west + chance.uniform(0, spread), south + chance.uniform(0, spread)
+        lng = (lng + 180) % 360 - 180
+        added[store.add_permit(lat=lat, lng=lng)] = (lng, lat)
+    store.add_permit()
+    store.publish()
+    return added
+
+
+async def collect(client: httpx.AsyncClient, **asked: Any) -> list[str]:
+    """Follow a list to its end and give the source ids."""
+    found: list[str] = []
+    reply = await client.get("/permits", params=asked)
+    while True:
+        assert reply.status_code == 200, reply.text
+        document = reply.json()
+        found += [feature["properties"]["source_id"] for feature in document["features"]]
+        following = [link["href"] for link in document["links"] if link["rel"] == "next"]
+        if not following:
+            return found
+        reply = await client.get(following[0])
+
+
+@pytest.mark.parametrize("bbox", ["-97.78,30.23,-97.72,30.29", "-97.76,30.2,-97.7599,30.35", "-180,-90,180,90"])
+async def test_a_bbox_holds_what_lies_in_it_its_edge_included(
+    bbox: str, store: Store, client: httpx.AsyncClient
+) -> None:
+    points = scatter(store, random.Random(bbox), 200, west=-97.8, south=30.2, spread=0.1)
+    west, south, east, north = map(float, bbox.split(","))
+    on_edge = store.add_permit(lat=min(south, 89.0), lng=west)
+    beside = store.add_permit(lat=30.25, lng=max(west - 1e-9, -180.0))
+    store.publish()
+    expected = {name for name, (lng, lat) in points.items() if west <= lng <= east and south <= lat <= north}
+    found = await collect(client, bbox=bbox, limit=37)
+    assert len(found) == len(set(found))
+    assert set(found) == expected | {on_edge} | ({beside} if west == -180 else set())
+
+
+async def test_a_bbox_may_cross_the_antimeridian(store: Store, client: httpx.AsyncClient) -> None:
+    points = scatter(store, random.Random(7), 120, west=179.5, south=-18.0, spread=1.0)
+    found = await collect(client, bbox="179.8,-17.8,-179.8,-17.2", limit=1000)
+    assert set(found) == {
+        name for name, (lng, lat) in points.items() if (lng >= 179.8 or lng <= -179.8) and -17.8 <= lat <= -17.2
+    }
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("bbox", "said"),
+    [
+        ("1,2,3", "four numbers"),
+        ("a,b,c,d", "four numbers"),
+        ("nan,30,-97,31", "four numbers"),
+        ("-97,31,-96,30", "south first"),
+        ("-197,30,-96,31", "between -180 and 180"),
+        ("-97,30,-96,31,5,6", "four numbers"),
+    ],
+)
+async def test_a_bbox_that_is_none_is_refused_in_words(
+    bbox: str, said: str, store: Store, client: httpx.AsyncClient
+) -> None:
+    store.publish()
+    reply = await client.get("/permits", params={"bbox": bbox})
+    assert reply.status_code == 422
+    assert said in reply.json()["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("origin", [(-97.75, 30.25), (-97.9, 30.1), (179.999, -17.5), (0.0, 90.0)])
+async def test_the_order_nearest_equals_geodesic_distances(
+    origin: Point, store: Store, client: httpx.AsyncClient
+) -> None:
+    points = scatter(store, random.Random(3), 150, west=-97.8, south=30.2, spread=0.1)
+    lng, lat = origin
+    found = await collect(client, order="nearest", lat=lat, lng=lng, limit=40)
+
+    def measure(name: str) -> float:
+        end = points[name]
+        return float(Geodesic.WGS84.Inverse(lat, lng, end[1], end[0])["s12"])
+
+    assert sorted(found) == sorted(points)
+    assert all(measure(before) <= measure(after) + 1e-6 for before, after in pairwise(found))
+
+
+async def test_an_origin_belongs_to_the_order_nearest_alone(store: Store, client: httpx.AsyncClient) -> None:
+    store.publish()
+    for asked in ("order=nearest", "lat=30&lng=-97", "order=nearest&lat=30"):
+        assert (await client.get(f"/permits?{asked}")).status_code == 422
+
+
+SQUARE = [[-97.78, 30.22], [-97.73, 30.22], [-97.73, 30.27], [-97.78, 30.27], [-97.78, 30.22]]
+HOLE = [[-97.76, 30.24], [-97.76, 30.25], [-97.75, 30.25], [-97.75, 30.24], [-97.76, 30.24]]
+
+
+async def search(client: httpx.AsyncClient, polygon: Any, **asked: Any) -> httpx.Response:
+    return await client.post("/permits/search", json={"polygon": polygon, **asked})
+
+
+@pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon"])
+async def test_a_polygon_holds_what_it_covers_page_after_page(
+    kind: str, store: Store, client: httpx.AsyncClient
+) -> None:
+    points = scatter(store, random.Random(11), 300, west=-97.8, south=30.2, spread=0.1)
+    rings = [SQUARE, HOLE]
+    far = [[[-97.71, 30.28], [-97.70, 30.28], [-97.70, 30.29], [-97.71, 30.28]]]
+    coordinates = rings if kind == "Polygon" else [rings, far]
+    area = shapely.geometry.shape({"type": kind, "coordinates": coordinates})
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        document = (await search(client, {"type": kind, "coordinates": coordinates}, limit=9, **cursor)).json()
+        found += [feature["properties"]["source_id"] for feature in document["features"]]
+        if "cursor" not in document:
+            break
+        cursor = {"cursor": document["cursor"]}
+    assert sorted(found) == sorted(name for name, point in points.items() if area.covers(shapely.Point(point)))
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("polygon", "said"),
+    [
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0], [0, 1], [0, 0]]]}, "Self-intersection"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [1, 0]]]}, "four positions"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}, "closed"),
+        ({"type": "Polygon", "coordinates": [[[30, -97], [30, -98], [31, -98], [30, -97]]]}, "longitude comes first"),
+        ({"type": "Polygon", "coordinates": [[["a", 0], [1, 0], [1, 1], ["a", 0]]]}, "as numbers"),
+        ({"type": "Polygon", "coordinates": []}, "no ring"),
+        ({"type": "Polygon", "coordinates": [[[i / 1e5, 0] for i in range(10_001)]]}, "vertices"),
+        ({"type": "Polygon", "coordinates": 5}, "list"),
+        ({"type": "MultiPolygon", "coordinates": [SQUARE]}, "[longitude, latitude]"),
+        ({"type": "Point", "coordinates": [0, 0]}, "pattern"),
+        ("POLYGON((0 0, 1 0, 1 1, 0 0))", "dictionary"),
+    ],
+)
+async def test_a_polygon_that_is_none_is_refused_in_words(
+    polygon: Any, said: str, store: Store, client: httpx.AsyncClient
+) -> None:
+    store.publish()
+    reply = await search(client, polygon)
+    assert reply.status_code == 422
+    assert said in reply.json()["detail"]
+
+
+async def test_rings_that_turn_the_wrong_way_are_read_and_said(store: Store, client: httpx.AsyncClient) -> None:
+    store.add_permit(lat=30.23, lng=-97.75)
+    store.publish()
+    document = (await search(client, {"type": "Polygon", "coordinates": [SQUARE[::-1]]})).json()
+    assert document["numberReturned"] == 1
+    assert "clockwise" in document["notes"][0]
+    assert "notes" not in (await search(client, {"type": "Polygon", "coordinates": [SQUARE, HOLE]})).json()
