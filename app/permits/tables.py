@@ -169,7 +169,20 @@ permits = Table(
 )
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
-Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
+Index(
+    "ix_permits_words",
+    permits.c.categories,
+    permits.c.status_current,
+    permits.c.status_current_mapped,
+    permits.c.permit_type,
+    permits.c.permit_type_mapped,
+    permits.c.permit_class,
+    permits.c.permit_class_mapped,
+    permits.c.work_class,
+    permits.c.zip,
+    permits.c.district,
+    postgresql_using="gin",
+)
 Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")

@@ -1,4 +1,4 @@
-"""Full text that forgives: descriptions split at every sign, and the register's own words for those that are misspelt."""
+"""Filters that find by themselves: one index of all closed words, and full text that forgives what is misspelt."""
 
 from alembic import op
 
@@ -65,10 +65,15 @@ BEGIN
 END
 $$
 """
+CLOSED = (
+    "categories, status_current, status_current_mapped, permit_type, permit_type_mapped, permit_class,"
+    " permit_class_mapped, work_class, zip, district"
+)
 WORDS = "coalesce(description, '') || ' ' || coalesce(original_address1, '')"
 
 UP = (
     "CREATE EXTENSION IF NOT EXISTS pg_trgm",
+    "CREATE EXTENSION IF NOT EXISTS btree_gin",
     """
     CREATE TABLE search_words (
       word TEXT COLLATE "C" NOT NULL,
@@ -85,6 +90,9 @@ UP = (
     f" (to_tsvector('english', searchable({WORDS}))) STORED",
     "COMMENT ON COLUMN permits.search IS 'the words of description and address'",
     "CREATE INDEX ix_permits_search ON permits USING gin (search)",
+    # One index for every closed word, which knows where several meet; 38 MB of 2.3 million permits.
+    "DROP INDEX ix_permits_categories",
+    f"CREATE INDEX ix_permits_words ON permits USING gin ({CLOSED})",
     r"""
     INSERT INTO search_words (word)
     SELECT DISTINCT word FROM permits CROSS JOIN LATERAL unnest(tsvector_to_array(search)) AS word
@@ -93,6 +101,8 @@ UP = (
 )
 
 DOWN = (
+    "DROP INDEX ix_permits_words",
+    "CREATE INDEX ix_permits_categories ON permits USING gin (categories)",
     "ALTER TABLE permits DROP COLUMN search",
     f"ALTER TABLE permits ADD COLUMN search TSVECTOR GENERATED ALWAYS AS (to_tsvector('english', {WORDS})) STORED",
     "COMMENT ON COLUMN permits.search IS 'the words of description and address'",
@@ -101,6 +111,7 @@ DOWN = (
     "DROP FUNCTION widened_words",
     "DROP FUNCTION searchable",
     "DROP TABLE search_words",
+    "DROP EXTENSION btree_gin",
     "DROP EXTENSION pg_trgm",
 )
 
