@@ -62,8 +62,9 @@ LATITUDE_DEGREE_LEAST_M = 110_574.0
 MERCATOR_LATITUDE_MAX = 84.0
 MERCATOR_EDGE_M = math.pi * EQUATOR_RADIUS_M
 
-Walk = Literal["mercator", "bounded", "sifted", "sphere", "none"]
-"""By an index nearest first, the same but so far only, all matches of the filters sorted; and none, by distance."""
+Walk = Literal["mercator", "bounded", "sifted", "sphere", "none", "measured"]
+"""By an index nearest first, the same but so far only, all matches of the filters sorted in the plane; by distance: all
+within the radius, by the index, and all matches of the filters, without it."""
 WALKED_US = 3.0
 """To meet a permit on a walk and try the filters on it: 2.7 to 3.3 us of 2.3 million permits, most of them on disk."""
 SIFTED_US = 2.5
@@ -71,7 +72,8 @@ SIFTED_US = 2.5
 WALK_LEAST = 10_000
 """So many permits may any walk meet: 30 ms."""
 WALK_SLACK = 4
-"""How many times more than expected a walk may meet, permits of a kind lie together; never more than sifting costs."""
+"""How many times more than expected a walk may meet, permits of a kind lie together; never for more than twice
+what sifting costs."""
 
 
 class NearQuery(PermitFilter, frozen=True, extra="forbid"):
@@ -184,6 +186,7 @@ IN_SQUARE: ColumnElement[bool] = and_(
     func.ST_Y(permits.c.mercator, type_=Double).between(Y - REACH, Y + REACH),
 )
 """The same box, in words that no index knows: a bitmap of half a million points would cost more than it spares."""
+IN_RADIUS: ColumnElement[bool] = bindparam("radius_m", type_=Double) >= DISTANCE_M
 WITHIN = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("radius_m", type_=Double))
 STEPS: dict[Walk, ColumnElement[float]] = {
     "mercator": permits.c.mercator.op("<->", return_type=Double())(ORIGIN_MERCATOR),
@@ -191,6 +194,7 @@ STEPS: dict[Walk, ColumnElement[float]] = {
     "sifted": func.ST_Distance(permits.c.mercator, ORIGIN_MERCATOR, type_=Double),
     "sphere": permits.c.location.op("<->", return_type=Double())(ORIGIN),
     "none": DISTANCE_M,
+    "measured": DISTANCE_M,
 }
 REACHED = tuple_(
     bindparam("after_m", type_=Double), bindparam("after_city", type_=Text), bindparam("after_source_id", type_=Text)
@@ -225,9 +229,10 @@ def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False)
     statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"), *mark)
     if walk == "bounded":
         return _bound_walk(statement, names)
-    within = {"mercator": IN_BOX, "sifted": IN_SQUARE}.get(walk, WITHIN)
-    statement = statement.where(within, *join_clauses(names), *_follow(names))
-    order = ("distance_m", permits.c.city, permits.c.source_id) if walk == "none" else ("step",)
+    places = {"mercator": [IN_BOX], "sifted": [IN_SQUARE], "measured": [IN_SQUARE, IN_RADIUS]}
+    statement = statement.where(*places.get(walk, [WITHIN]), *join_clauses(names), *_follow(names))
+    by_distance = ("distance_m", permits.c.city, permits.c.source_id)
+    order = by_distance if walk in {"none", "measured"} else ("step",)
     return statement.order_by(*order).limit(bindparam("take", type_=Integer))
 
 
@@ -338,31 +343,32 @@ def set_course(take: int, *, in_box: float, matching: float, known: int) -> Cour
     if matching * SIFTED_US < expected * WALKED_US:
         return Course(0)
     worth = matching * SIFTED_US / WALKED_US
-    most = math.ceil(max(min(expected * WALK_SLACK, worth), WALK_LEAST))
+    most = math.ceil(max(min(expected * WALK_SLACK, 2 * worth), WALK_LEAST))
     return Course(None if in_box <= max(most, worth) else most)
 
 
-async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> list[T]:
-    """Find the first permits by the way that reads the fewest."""
+async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tuple[list[T], Walk]:
+    """Find the first permits by the way that reads the fewest, and tell how to prove them if they do not themselves."""
     values = search.values | {"take": search.take}
     if course.most is None:
-        return await fetch(search.framed.walk, values)
+        return await fetch(search.framed.walk, values), "none"
     if course.most:
         candidates = await fetch("bounded", values | {"most": course.most})
         if len(candidates) == search.take:
-            return candidates
-    return await fetch("sifted", values)
+            return candidates, "none"
+    # A longer list is cheap here, and mostly its own proof: to measure every match on the spheroid takes twice as long.
+    return await fetch("sifted", values | {"take": search.take + search.wanted // 8 + 40}), "measured"
 
 
 async def find_nearest(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
     """Find the wanted permits, nearest first; equal distances are ordered by city and source id."""
-    candidates = await find_candidates(search, course, fetch)
+    candidates, proof = await find_candidates(search, course, fetch)
     if candidates:
         distances_m = [shape.key(candidate)[0] for candidate in candidates]
         bound = search.find_bound(distances_m, max(map(shape.step, candidates)))
         if bound is not None:
             reach_m = min(search.area.radius_m, bound + ROUNDING_M)
-            candidates = await fetch("none", search.values | {"take": search.wanted, "radius_m": reach_m})
+            candidates = await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
     inside = (candidate for candidate in candidates if shape.key(candidate)[0] <= search.area.radius_m)
     return sorted(inside, key=shape.key)[: search.wanted]
 

@@ -322,7 +322,8 @@ async def test_a_filtered_near_query_goes_by_the_filters_indexes_or_walks_after_
     store.connection.execute(
         "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
         " SELECT 'austin', 'x' || n, CASE WHEN mod(n, 2000) = 0 THEN '{pool}' WHEN mod(n, 2) = 0 THEN '{roof}'"
-        " ELSE '{}' END::text[], ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography, 'unstated', %s, 1"
+        " ELSE '{}' END::text[], ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography,"
+        " 'unstated', %s, 1"
         " FROM generate_series(1, 40000) n",
         [store.find_run("austin")],
     )
