@@ -25,7 +25,7 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " permit_cells, ingest_runs"
+    " permit_cells, search_words, ingest_runs"
 )
 
 
@@ -156,6 +156,10 @@ class Store:
         self.connection.execute(f"INSERT INTO permit_cells {CELLS_ANEW.format(**GRID)}")
         self.connection.execute(
             "UPDATE regions r SET permits = (SELECT count(*) FROM permits p WHERE p.regions && ARRAY[r.region])"
+        )
+        self.connection.execute(
+            "INSERT INTO search_words SELECT DISTINCT word FROM permits, unnest(tsvector_to_array(search)) AS word"
+            " WHERE word ~ '^[[:alpha:]]{3,}$' ON CONFLICT DO NOTHING"
         )
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, or_
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, func, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.visitors import cloned_traverse
 
 from app.errors import UnknownWord
 from app.permits.register import Register
+from app.permits.search import TEXT_MAX, has_a_word
 from app.permits.tables import permits
 from app.permits.words import Category, read_district
 
@@ -65,6 +66,11 @@ RegionId = Annotated[
 RegionIds = Annotated[
     tuple[RegionId, ...], Field(max_length=WORDS_MAX), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
 ]
+SearchText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=TEXT_MAX, pattern=r"^[^\x00-\x1f\x7f]*$"),
+    AfterValidator(has_a_word),
+]
 Zip = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9]{5}$")]
 Zips = Annotated[
     tuple[Zip, ...], Field(max_length=WORDS_MAX), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
@@ -104,6 +110,9 @@ class PermitFilter(BaseModel, frozen=True, extra="forbid"):
     applied_to: Day = Field(default=None, description="last day of application, inclusive")
     min_value_usd: Money = Field(default=None, description="least estimated cost, US dollars")
     max_value_usd: Money = Field(default=None, description="greatest estimated cost, US dollars")
+    q: SearchText | None = Field(
+        default=None, description='words of description and address, all of them; "a phrase", OR, -without'
+    )
 
     @model_validator(mode="after")
     def _ends_do_not_cross(self) -> Self:
@@ -152,6 +161,7 @@ CLAUSES: dict[str, ColumnElement[bool]] = {
     "applied_to": permits.c.applied_date <= bindparam("applied_to", type_=Date),
     "min_value_usd": permits.c.est_project_cost_usd >= bindparam("min_value_usd", type_=Numeric),
     "max_value_usd": permits.c.est_project_cost_usd <= bindparam("max_value_usd", type_=Numeric),
+    "q": permits.c.search.bool_op("@@")(func.search_query(bindparam("q", type_=Text))),
 }
 """Every clause by the name of the value that is bound in it."""
 WORD_FIELDS = {
@@ -162,7 +172,7 @@ WORD_FIELDS = {
     "district": "district",
 }
 """By field of a filter: the column whose words it takes."""
-AS_GIVEN = ("issued_from", "issued_to", "applied_from", "applied_to", "min_value_usd", "max_value_usd")
+AS_GIVEN = ("issued_from", "issued_to", "applied_from", "applied_to", "min_value_usd", "max_value_usd", "q")
 
 
 def where_clauses(wanted: PermitFilter, register: Register) -> list[ColumnElement[bool]]:

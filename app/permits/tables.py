@@ -158,7 +158,9 @@ permits = Table(
     Column(
         "search",
         TSVECTOR,
-        Computed("to_tsvector('english', coalesce(description, '') || ' ' || coalesce(original_address1, ''))"),
+        Computed(
+            "to_tsvector('english', searchable(coalesce(description, '') || ' ' || coalesce(original_address1, '')))"
+        ),
         comment="the words of description and address",
     ),
     CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
@@ -167,7 +169,20 @@ permits = Table(
 )
 
 Index("ix_permits_location", permits.c.location, postgresql_using="gist")
-Index("ix_permits_categories", permits.c.categories, postgresql_using="gin")
+Index(
+    "ix_permits_words",
+    permits.c.categories,
+    permits.c.status_current,
+    permits.c.status_current_mapped,
+    permits.c.permit_type,
+    permits.c.permit_type_mapped,
+    permits.c.permit_class,
+    permits.c.permit_class_mapped,
+    permits.c.work_class,
+    permits.c.zip,
+    permits.c.district,
+    postgresql_using="gin",
+)
 Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
@@ -330,4 +345,16 @@ permit_cells = Table(
         nullable=False,
         comment="category to how many of the permits have it; a permit may have several",
     ),
+)
+
+search_words = Table(
+    "search_words",
+    metadata,
+    Column(
+        "word",
+        KeyText,
+        primary_key=True,
+        comment="the stem of a word of letters that a permit has or had in search",
+    ),
+    Index("ix_search_words_alike", "word", postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}),
 )

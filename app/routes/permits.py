@@ -16,6 +16,7 @@ from app.permits.filters import Form
 from app.permits.listing import ListQuery, SearchQuery, find_listed, find_permit
 from app.permits.near import PAGED_MAX, NearQuery, find_near_features
 from app.permits.register import Register
+from app.permits.search import find_widened
 from app.problems import PROBLEM_RESPONSES
 from app.routes.forms import FORM_RESPONSES, MEDIA_TYPES, choose_form, render_rows
 from app.routes.queries import QueryRoute
@@ -35,6 +36,7 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
         more: Json = {} if page.number_matched is None else {"numberMatched": page.number_matched}
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; /permits/export gives the rest"
+        more |= await tell_search(request, query)
         ends = {city: render_end(register, city) for city in register.cities}
         features = [b'%b,"distance_m":%.1f%b' % (row[0], row[3], ends[row[1]]) for row in page.rows]
         if page.ended_early:
@@ -63,10 +65,17 @@ async def produce_listed(request: Request, query: ListQuery, form: Form, registe
     """Make a page of a list."""
     page = await find_listed(request.app.state.reader, register, query)
     features = [row[0] + render_end(register, row[1]) for row in page.rows]
+    more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
-        return render_collection(request, register, query, features, form, cursor=page.cursor)
-    more: Json = ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
+        return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
+    more |= ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
     return render_collection(request, register, query, features, form, more=more)
+
+
+async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
+    """Say what was searched for the words of a query that no permit has."""
+    widened = await find_widened(request.app.state.reader, query.q) if query.q else {}
+    return {"search": {"widened": widened}} if widened else {}
 
 
 class PermitName(BaseModel, frozen=True):

@@ -28,6 +28,10 @@ STATE_ANEW = """
       count(*) - count(est_project_cost_usd), max(issued_date)
     FROM permits WHERE removed_run IS NULL
 """
+UNLEARNT = """
+    SELECT DISTINCT word FROM permits CROSS JOIN LATERAL unnest(tsvector_to_array(search)) AS word
+    WHERE word ~ '^[[:alpha:]]{3,}$' EXCEPT SELECT word FROM search_words
+"""
 STATE_KEPT = """
     SELECT permits, without_location, without_category, without_zip, without_issued_date, without_applied_date,
       without_value, data_through FROM city_states
@@ -66,6 +70,7 @@ def test_after_any_runs_the_summaries_are_what_counting_anew_gives(
         kept = empty_store.execute("SELECT field, word, permits FROM register_words ORDER BY 1, 2").fetchall()
         assert kept == empty_store.execute(WORDS_ANEW).fetchall()
         assert empty_store.execute(STATE_KEPT).fetchall() == empty_store.execute(STATE_ANEW).fetchall()
+        assert empty_store.execute(UNLEARNT).fetchall() == []
 
 
 def test_summaries_of_a_delta_touch_only_their_own_rows(

@@ -8,13 +8,14 @@ import gzip
 import math
 import random
 from collections.abc import Iterable
+from datetime import date
 from itertools import pairwise
 
 import pytest
 from geographiclib.geodesic import Geodesic
 from pyproj import Transformer
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.database import open_session
 from app.errors import MalformedCursor, RefusedQuery
@@ -22,13 +23,19 @@ from app.permits.features import AnyRow
 from app.permits.filters import Area
 from app.permits.near import (
     SPHEROID_LEAST,
+    TYPED,
+    Course,
     Frame,
     NearPage,
     NearQuery,
     Search,
+    Values,
+    Walk,
     find_near,
+    find_nearest,
     frame,
     select_candidates,
+    set_course,
     start_search,
 )
 from app.permits.register import find_register
@@ -258,3 +265,89 @@ async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: Asy
         )
     assert "Index Scan using ix_permits_mercator on permits" in plan
     assert "Sort" not in plan
+
+
+def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:
+    """Add 600 permits of which every ninth is a pool of 2020, many on one point, and give those."""
+    pools = {}
+    for number, point in enumerate(scatter(chance, (30.2672, -97.7431), 600, spread=0.03)):
+        lat, lng = (30.2672, -97.7431) if number % 27 == 0 else point
+        kind = (
+            {"categories": ["pool"], "issued_date": date(2020, 5, 6)} if number % 9 == 0 else {"categories": ["roof"]}
+        )
+        source_id = store.add_permit(lat=lat, lng=lng, **kind)
+        if number % 9 == 0:
+            pools[source_id] = (lat, lng)
+    store.publish()
+    return pools
+
+
+async def find_by(engine: AsyncEngine, query: NearQuery, course: Course) -> list[AnyRow]:
+    """Find a page by one course, whatever the planner expects."""
+
+    async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
+        return list(await session.execute(select_candidates(frozenset(search.values), walk), values))
+
+    async with open_session(engine) as session:
+        search = start_search(query, await find_register(session), None, wanted=query.limit)
+        return await find_nearest(search, course, fetch, TYPED)
+
+
+@pytest.mark.parametrize("course", [Course(None), Course(0), Course(1), Course(50), Course(10_000)])
+async def test_filtered_near_equals_brute_force_whatever_the_course(
+    course: Course, store: Store, engine: AsyncEngine
+) -> None:
+    chance = random.Random(20_201_125)
+    pools = add_kinds(store, chance)
+    for _ in range(20):
+        origin = chance.choice([(30.2672, -97.7431), *scatter(chance, (30.2672, -97.7431), 1, spread=0.03)])
+        asked = {"radius_m": chance.choice([200, 1_500, 10_000]), "limit": chance.choice([1, 9, 40, 1_000])}
+        query = NearQuery(lat=origin[0], lng=origin[1], category=("pool",), issued_from="2020-01-01", **asked)  # type: ignore[arg-type]
+        measured = sorted((round(geodesic_m(origin, point), 3), source_id) for source_id, point in pools.items())
+        expected = [source_id for distance_m, source_id in measured if distance_m <= query.radius_m]
+        found = await find_by(engine, query, course)
+        assert [row.source_id for row in found] == expected[: query.limit]
+
+
+def test_a_search_for_few_matches_fetches_them_all_and_one_for_many_walks() -> None:
+    assert set_course(126, in_box=1_400_000, matching=700, known=2_300_000) == Course(0)
+    assert set_course(126, in_box=1_400_000, matching=700_000, known=2_300_000) == Course(10_000)
+    assert set_course(126, in_box=500, matching=70_000, known=2_300_000) == Course(None)
+    assert set_course(1_044, in_box=1_400_000, matching=2_300_000, known=2_300_000) == Course(None)
+
+
+async def test_a_filtered_near_query_goes_by_the_filters_indexes_or_walks_after_twenty_calls(
+    store: Store, engine: AsyncEngine
+) -> None:
+    store.connection.execute(
+        "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
+        " SELECT 'austin', 'x' || n, CASE WHEN mod(n, 2000) = 0 THEN '{pool}' WHEN mod(n, 2) = 0 THEN '{roof}'"
+        " ELSE '{}' END::text[], ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography,"
+        " 'unstated', %s, 1"
+        " FROM generate_series(1, 40000) n",
+        [store.find_run("austin")],
+    )
+    store.connection.execute("ANALYZE permits")
+    store.publish()
+    async with open_session(engine) as session:
+        register = await find_register(session)
+        for category, walk in (("pool", "sifted"), ("roof", "bounded")):
+            query = NearQuery(lat=30.35, lng=-97.65, radius_m=10_000, category=(category,))  # type: ignore[arg-type]
+            for _ in range(20):
+                await find_near(session, register, query)
+            plan = await explain(session, engine, start_search(query, register, None, wanted=101), walk)  # type: ignore[arg-type]
+            if walk == "sifted":
+                assert "Bitmap Index Scan on ix_permits_words" in plan
+                assert "mercator" not in plan.split("Sort Key")[0]
+            else:
+                assert "Index Scan using ix_permits_mercator on permits" in plan
+                assert "Sort" not in plan
+
+
+async def explain(session: AsyncSession, engine: AsyncEngine, search: Search, walk: Walk) -> str:
+    """Give the plan of a statement, executed."""
+    values = search.values | {"take": search.take, "most": 10_000}
+    statement = select_candidates(frozenset(search.values), walk).params(values)
+    bound = statement.compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
+    lines = await session.scalars(text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {bound}".replace(":", r"\:")))
+    return "\n".join(lines)

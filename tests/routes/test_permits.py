@@ -284,3 +284,29 @@ async def test_unknown_paths_and_wrong_methods_are_problems_too(client: httpx.As
     for reply in (await client.get("/nowhere"), await client.delete("/permits/near")):
         assert reply.headers["content-type"] == "application/problem+json"
         assert reply.json()["status"] == reply.status_code
+
+
+async def test_near_and_lists_say_what_was_searched_for_a_word_that_no_permit_has(
+    store: Store, client: httpx.AsyncClient
+) -> None:
+    store.add_permit(lat=HERE["lat"], lng=HERE["lng"], source_id="solar", description="Solar array")
+    store.add_permit(lat=HERE["lat"], lng=HERE["lng"], source_id="pool", description="Pool")
+    store.publish()
+    replies = [
+        await near(client, q="solr"),
+        (await client.get("/permits", params={"q": "solr"})).json(),
+        (await client.post("/permits/search", json={"q": "solr"})).json(),
+    ]
+    for reply in replies:
+        assert ids(reply) == ["solar"]
+        assert reply["search"] == {"widened": {"solr": ["solar"]}}
+    assert "search" not in await near(client, q="solar")
+
+
+@pytest.mark.parametrize("q", ["the", "&|!", "\x00", "x" * 201])
+async def test_a_text_that_cannot_be_searched_is_refused_by_name(
+    q: str, store: Store, client: httpx.AsyncClient
+) -> None:
+    reply = await client.get("/permits/near", params=HERE | {"q": q})
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["parameter"] == "q"

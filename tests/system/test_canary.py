@@ -304,6 +304,8 @@ class Ways:
         following = next(link["href"] for link in page.json()["links"] if link["rel"] == "next")
         await self.send("next page", "GET", following)
         await self.send("count", "GET", "/permits/near", params={**self.here, "count": "exact", "zip": "78704"})
+        for q in (self.canary.word, f'"{self.canary.word}" -{self.canary.street}'):
+            await self.send(f"text {len(q)}", "GET", "/permits/near", params={**self.here, "q": q})
         for number in range(12):  # the driver prepares a statement from the sixth on
             await self.send(f"near {number}", "GET", "/permits/near", params={**self.here, "category": "solar"})
 

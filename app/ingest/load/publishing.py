@@ -82,6 +82,7 @@ def _fill(database: Database, run: int, values: Values) -> Merged:
     empty = not (database.execute("SELECT EXISTS (SELECT FROM permits)").fetchone() or (True,))[0]
     with indexed_afterwards(database) if empty else nullcontext():
         merged = Merged(inserted=merge.insert_all(database, run, values))
+        summaries.learn_all_words(database, values)
         merge.keep_all_source_rows(database, run, values)
     placing.count_all(database, values)
     summaries.count_all(database, values)
@@ -106,6 +107,7 @@ def _merge(database: Database, run: int, city: City, whole: list[str], *, take_s
     merge.record_changes(database, values)
     updated = merge.update_changed(database, values) - returned
     inserted = merge.insert_new(database, values)
+    summaries.learn_new_words(database, values)
     merge.keep_source_rows(database, run, values)
     if whole:
         removals.mark_removed(database, values)
