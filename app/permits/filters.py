@@ -154,9 +154,9 @@ def where_clauses(wanted: PermitFilter, register: Register) -> list[ColumnElemen
     return [clause.params(values) for clause in join_clauses(frozenset(values))]
 
 
-def join_clauses(names: frozenset[str]) -> list[ColumnElement[bool]]:
+def join_clauses(names: frozenset[str], *, with_removed: bool = False) -> list[ColumnElement[bool]]:
     """Give the clauses into which values of these names are bound; a statement of one shape is compiled once."""
-    clauses: list[ColumnElement[bool]] = [permits.c.removed_run.is_(None)]
+    clauses: list[ColumnElement[bool]] = [] if with_removed else [permits.c.removed_run.is_(None)]
     alternatives = {f"{field}_own": f"{field}_mapped" for field in WORD_FIELDS}
     for name, clause in CLAUSES.items():
         other = alternatives.get(name)
