@@ -251,6 +251,7 @@ class Ways:
         await self.ask_through_every_fault()
         await self.ask_in_every_form()
         await self.look_near()
+        await self.follow_changes()
         await self.send_what_is_refused()
         await self.send_what_is_no_http()
         await self.leave_in_the_middle()
@@ -303,6 +304,12 @@ class Ways:
         await self.send("count", "GET", "/permits/near", params={**self.here, "count": "exact", "zip": "78704"})
         for number in range(12):  # the driver prepares a statement from the sixth on
             await self.send(f"near {number}", "GET", "/permits/near", params={**self.here, "category": "solar"})
+
+    async def follow_changes(self) -> None:
+        """Save an area as a feed, in both forms."""
+        area = {**self.here, "radius_m": self.canary.radius_m}
+        await self.send("changes", "GET", "/permits/changes", params=area)
+        await self.send("feed", "GET", "/permits/changes", params={**area, "f": "atom"})
 
     async def send_what_is_refused(self) -> None:
         """Send what ends in every error that a caller can bring about."""
@@ -444,7 +451,7 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     assert by_status[404] == {"near by city", "list by city", "permit", "city", "path", "file", "city of a body"}
     assert by_status[413] == {"huge"}
     assert len(by_status[422]) == 16
-    assert len(by_status[200]) == 33
+    assert len(by_status[200]) == 35
 
 
 def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:
