@@ -33,8 +33,8 @@ CSV_COLUMNS = (*SHORT, "lng", "lat")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-class ExportQuery(PermitFilter, frozen=True, extra="forbid"):
-    """Which permits to export, by filters, a box, a circle, or all of these."""
+class AreaFilter(PermitFilter, frozen=True, extra="forbid"):
+    """Which permits are meant, by filters, a box, a circle, or all of these."""
 
     bbox: BoxText = Field(default=None, description="west,south,east,north; west beyond east crosses the antimeridian")
     lat: Latitude | None = Field(default=None, description="latitude of a circle's middle, degrees north")
@@ -42,13 +42,18 @@ class ExportQuery(PermitFilter, frozen=True, extra="forbid"):
     radius_m: float | None = Field(
         default=None, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="the circle's radius in metres"
     )
-    f: FormField = None
 
     @model_validator(mode="after")
     def _has_a_whole_circle_or_none(self) -> Self:
         if len({value is None for value in (self.lat, self.lng, self.radius_m)}) > 1:
             raise ValueError("lat, lng and radius_m say a circle together")
         return self
+
+
+class ExportQuery(AreaFilter, frozen=True, extra="forbid"):
+    """Which permits to export, and in which form."""
+
+    f: FormField = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,8 @@ async def _fetch(
             yield rows
 
 
-def bind_export(query: ExportQuery, register: Register) -> dict[str, Any]:
-    """Give the values of an export by the names they are bound to."""
+def bind_export(query: AreaFilter, register: Register) -> dict[str, Any]:
+    """Give the values of filters and area by the names they are bound to."""
     values = bind_filter(query, register) | bind_area(query.bbox)
     if query.radius_m is not None:
         values |= {"lat": query.lat, "lng": query.lng, "radius_m": query.radius_m}

@@ -189,6 +189,7 @@ Index("ix_permits_search", permits.c.search, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)
 Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
+Index("ix_permits_changed", permits.c.city, permits.c.changed_run.desc(), permits.c.source_id)
 Index("ix_permits_address", permits.c.house_number, permits.c.street)
 Index("ix_permits_street", permits.c.street, permits.c.house_number)
 

@@ -1,6 +1,7 @@
 """In which form permits are sent: GeoJSON, CSV or NDJSON, by ``f`` or by ``Accept``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from fastapi import Request
 
@@ -25,13 +26,19 @@ FORM_RESPONSES: dict[int | str, dict[str, object]] = {200: {"content": {kind: {}
 
 def choose_form(request: Request, said: Form | None) -> Form:
     """Give the form asked for: ``f`` where it is given, else the one that ``Accept`` likes most; GeoJSON by default."""
-    if said is not None:
-        return said
-    best: Form = "geojson"
-    best_quality = 0.0
+    default: Form = "geojson"
+    return choose_accepted(request, ACCEPTED, default=default) if said is None else said
+
+
+T = TypeVar("T")
+
+
+def choose_accepted(request: Request, accepted: Mapping[str, T], *, default: T) -> T:
+    """Give what stands for the media type that ``Accept`` likes most among those that are made."""
+    best, best_quality = default, 0.0
     for part in request.headers.get("accept", "").split(","):
         kind, _, rest = part.partition(";")
-        form = ACCEPTED.get(kind.strip().lower())
+        form = accepted.get(kind.strip().lower())
         quality = read_quality(rest)
         if form is not None and quality > best_quality:
             best, best_quality = form, quality

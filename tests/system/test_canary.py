@@ -254,6 +254,7 @@ class Ways:
         await self.look_near()
         await self.look_by_ogc()
         await self.look_at_tiles()
+        await self.follow_changes()
         await self.send_what_is_refused()
         await self.send_what_is_no_http()
         await self.leave_in_the_middle()
@@ -333,6 +334,12 @@ class Ways:
         y = int((0.5 - math.asinh(math.tan(math.radians(self.canary.lat))) / math.tau) * side)
         await self.send("tile", "GET", f"/tiles/permits/16/{x}/{y}.mvt", params={"category": "solar"})
         await self.send("cells", "GET", "/tiles/permits/0/0/0.mvt", params={"issued_from": "2014-01-01"})
+
+    async def follow_changes(self) -> None:
+        """Save an area as a feed, in both forms."""
+        area = {**self.here, "radius_m": self.canary.radius_m}
+        await self.send("changes", "GET", "/permits/changes", params=area)
+        await self.send("feed", "GET", "/permits/changes", params={**area, "f": "atom"})
 
     async def send_what_is_refused(self) -> None:
         """Send what ends in every error that a caller can bring about."""
@@ -490,7 +497,7 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
     }
     assert by_status[413] == {"huge"}
     assert len(by_status[422]) == 16
-    assert len(by_status[200]) == 46
+    assert len(by_status[200]) == 48
 
 
 def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:
