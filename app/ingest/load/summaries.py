@@ -1,11 +1,13 @@
-"""What is kept of a city beside its permits: its words, its years, its state. They change only where permits did."""
+"""What is kept of a city beside its permits: words, years, state and figures. They change only where permits did."""
 
 from psycopg import sql
 
+from app.ingest.load import figures
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 from app.permits.words import CATEGORIES_VERSION
 
+VANISHED = "SELECT source_id FROM vanished"
 WORDS = ("permit_type", "permit_class", "work_class", "status_current")
 # Each counts the permits that lack something, given a permit as t.
 LACKING = {
@@ -22,12 +24,13 @@ def count_all(database: Database, values: Values) -> None:
     """Make the table ``shifts`` of a city that had no permits: one row a permit, each one more."""
     permits = "SELECT 1 AS sign, p.* FROM permits p WHERE city = %(city)s AND removed_run IS NULL"
     _make_shifts(database, values, permits)
+    figures.note_all(database, values)
 
 
 def count_differences(database: Database, values: Values, *, with_vanished: bool) -> None:
     """Make the table ``shifts`` before permits change: what they were, each one less, and what they shall be."""
     columns = "location, categories, original_zip, issued_date, applied_date, est_project_cost_usd, " + ", ".join(WORDS)
-    vanished = "UNION ALL SELECT source_id FROM vanished" if with_vanished else ""
+    vanished = f"UNION ALL {VANISHED}" if with_vanished else ""
     _make_shifts(
         database,
         values,
@@ -38,6 +41,8 @@ def count_differences(database: Database, values: Values, *, with_vanished: bool
         UNION ALL SELECT 1, {columns} FROM differing
         """,  # noqa: S608 - names of columns, and no value
     )
+    touched = "SELECT source_id FROM differing"
+    figures.note_leaving(database, values, f"{touched} UNION {VANISHED}" if with_vanished else touched)
 
 
 def _make_shifts(database: Database, values: Values, permits: str) -> None:
@@ -57,6 +62,7 @@ def _make_shifts(database: Database, values: Values, permits: str) -> None:
 def shift_summaries(database: Database, values: Values, *, time_zone: str, synthetic: bool) -> None:
     """Bring the city's words and state on by ``shifts``, after its permits changed, and count the data version on."""
     _shift_words(database, values)
+    figures.shift_figures(database, values)
     _shift_state(database, {**values, "time_zone": time_zone, "synthetic": synthetic})
     database.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
