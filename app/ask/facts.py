@@ -30,7 +30,7 @@ from app.permits.words import DEFINITIONS, Category
 Value = int | float | str | None
 SILENT = {
     "location": (("area",), "no usable point"),
-    "original_zip": (("zip",), "no ZIP"),
+    "zip": (("zip",), "no ZIP"),
     "issued_date": (("issued_from", "issued_to"), "no date of issue"),
     "applied_date": (("applied_from", "applied_to"), "no date of application"),
     "est_project_cost_usd": (("min_value_usd", "max_value_usd"), "no stated cost"),

@@ -303,6 +303,8 @@ class Ways:
         page = await self.send("near", "GET", "/permits/near", params={**self.here, "limit": 1})
         following = next(link["href"] for link in page.json()["links"] if link["rel"] == "next")
         await self.send("next page", "GET", following)
+        await self.send("stats", "GET", "/permits/stats", params={**self.here, "group_by": "year"})
+        await self.send("stats by word", "GET", "/permits/stats", params={"city": self.canary.word})
         await self.send("count", "GET", "/permits/near", params={**self.here, "count": "exact", "zip": "78704"})
         for number in range(12):  # the driver prepares a statement from the sixth on
             await self.send(f"near {number}", "GET", "/permits/near", params={**self.here, "category": "solar"})
