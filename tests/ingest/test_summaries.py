@@ -46,7 +46,8 @@ CELLS_ANEW = """
 """
 CELLS_KEPT = """
     SELECT permit_type, permit_type_mapped, permit_class, permit_class_mapped, work_class, status_current,
-      status_current_mapped, categories, {place}, {period}, sum(permits), sum(priced), sum(timed), trim_scale(sum(value_usd))
+      status_current_mapped, categories, {place}, {period}, sum(permits), sum(priced), sum(timed),
+      trim_scale(sum(value_usd))
     FROM {table} JOIN stats_words USING (words) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
 MONTH = "coalesce(12 * extract(year FROM issued_date) + extract(month FROM issued_date) - 1, 0)::int"
