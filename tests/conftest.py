@@ -19,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.backends.base import Backend
 from app.backends.router import Router
 from app.database import make_engine
+from app.ingest.load import figures
 from app.main import create_app
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " permit_cells, search_words, ingest_runs"
+    " permit_cells, search_words, ingest_runs, stats_words, stats_places, stats_cells, stats_months, stats_years"
 )
 
 
@@ -161,7 +162,15 @@ class Store:
             "INSERT INTO search_words SELECT DISTINCT word FROM permits, unnest(tsvector_to_array(search)) AS word"
             " WHERE word ~ '^[[:alpha:]]{3,}$' ON CONFLICT DO NOTHING"
         )
+        self._count_figures()
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
+
+    def _count_figures(self) -> None:
+        self.connection.execute("TRUNCATE stats_words, stats_places, stats_cells, stats_months, stats_years")
+        for (city,) in self.connection.execute("SELECT DISTINCT city FROM permits").fetchall():
+            with self.connection.transaction():
+                figures.note_all(self.connection, {"city": city})
+                figures.shift_figures(self.connection, {"city": city})
 
     def succeed(self, city: str, at: datetime) -> None:
         """Note that a run of a published city succeeded then, and published nothing."""

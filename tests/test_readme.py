@@ -34,7 +34,7 @@ def assert_part(shown: Any, real: Any) -> None:
 async def test_the_replies_in_the_readme_are_real(store: Store, database_url: str, client: httpx.AsyncClient) -> None:
     store.connection.execute("UPDATE data_versions SET version = 0")
     ingest(database_url, Order(find_city("sample"), find_sources([ROOT / "data/sample/permits.csv.gz"])))
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
     for command, shown in EXAMPLES:
         path = re.search(r"http://127\.0\.0\.1:8000([^' ]*)", command)
         body = re.search(r"-d '(.*)'", command, re.DOTALL)

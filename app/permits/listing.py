@@ -37,7 +37,6 @@ from app.permits.filters import (
     PermitFilter,
     bind_filter,
     join_clauses,
-    where_clauses,
 )
 from app.permits.near import DISTANCE_M, ORIGIN, ROUNDING_M, SPHEROID_LEAST
 from app.permits.register import MARK, Register, refuse_moved
@@ -98,7 +97,8 @@ class ListPage:
 def select_listed(query: PermitFilter, register: Register, order: Literal["newest", "largest"]) -> AnySelect:
     """Select the permits of a filter with their columns, in an order that is the same twice."""
     key = SORT_KEYS[order]
-    statement = select(*FEATURE_COLUMNS).where(*where_clauses(query, register))
+    values = bind_filter(query, register)
+    statement = select(*FEATURE_COLUMNS).where(*join_clauses(frozenset(values))).params(values)
     return statement.order_by(key.desc().nulls_last(), permits.c.city, permits.c.source_id)
 
 

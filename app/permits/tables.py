@@ -3,6 +3,8 @@
 Names follow BLDS 1.2 in snake case. Text keys collate as "C", so that every order is the same on every machine.
 """
 
+from typing import Any
+
 from geoalchemy2 import Geography, Geometry
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -358,4 +361,93 @@ search_words = Table(
         comment="the stem of a word of letters that a permit has or had in search",
     ),
     Index("ix_search_words_alike", "word", postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}),
+)
+
+
+SUMS = ("permits", "priced", "timed", "value_usd")
+"""The figures of a cell that add up; indexes hold them, so that sums need no row."""
+
+
+def _figures() -> tuple[Column[Any], ...]:
+    """Give the figures of one cell; sums are exact."""
+    return (
+        Column("permits", Integer, nullable=False),
+        Column("priced", Integer, nullable=False, comment="how many state an estimated cost"),
+        Column("timed", Integer, nullable=False, comment="how many state both days, of application and of issue"),
+        Column("value_usd", Numeric, nullable=False),
+    )
+
+
+def _sets() -> tuple[Column[Any], ...]:
+    return (
+        Column("values_usd", ARRAY(Numeric), comment="every stated cost: a median does not add up"),
+        Column("days", ARRAY(Integer), comment="from application to issue, of each that states both"),
+    )
+
+
+stats_words = Table(
+    "stats_words",
+    metadata,
+    Column("words", Integer, Identity(), primary_key=True),
+    Column("city", KeyText, nullable=False),
+    Column("permit_type", Text),
+    Column("permit_type_mapped", Text),
+    Column("permit_class", Text),
+    Column("permit_class_mapped", Text),
+    Column("work_class", Text),
+    Column("status_current", Text),
+    Column("status_current_mapped", Text),
+    Column("categories", ARRAY(Text), nullable=False),
+    Column("told", KeyText, nullable=False, comment="all the words as one text: null equals null in it"),
+    Index("ix_stats_words_told", "city", "told", unique=True),
+)
+
+stats_places = Table(
+    "stats_places",
+    metadata,
+    Column("place", Integer, Identity(), primary_key=True),
+    Column("city", KeyText, nullable=False),
+    Column("zip", Text),
+    Column("district", Text),
+    Column("regions", ARRAY(BigInteger), nullable=False),
+    Column("told", KeyText, nullable=False, comment="all of them as one text: null equals null in it"),
+    Index("ix_stats_places_told", "city", "told", unique=True),
+)
+
+stats_cells = Table(
+    "stats_cells",
+    metadata,
+    Column("words", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "month",
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        comment="of issue: twelve times the year, plus 0 to 11; 0 without a date",
+    ),
+    *_figures(),
+    *_sets(),
+    Index("ix_stats_cells_month_words", "month", "words"),
+    Index("ix_stats_cells_place_month", "place", "month", postgresql_include=["words", *SUMS]),
+)
+
+stats_months = Table(
+    "stats_months",
+    metadata,
+    Column("words", Integer, primary_key=True, autoincrement=False),
+    Column("month", Integer, primary_key=True, autoincrement=False),
+    *_figures(),
+    *_sets(),
+    Index("ix_stats_months_month", "month", "words", postgresql_include=list(SUMS)),
+)
+
+stats_years = Table(
+    "stats_years",
+    metadata,
+    Column("words", Integer, primary_key=True, autoincrement=False, comment="0: all words together"),
+    Column("place", Integer, primary_key=True, autoincrement=False, comment="0: every place together"),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    *_figures(),
+    Index("ix_stats_years_place", "place", "words", postgresql_include=["year", *SUMS]),
 )

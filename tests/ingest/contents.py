@@ -30,6 +30,12 @@ CONTENTS = {
     "register_words": "SELECT * FROM register_words ORDER BY 1, 2, 3",
     "city_states": "SELECT to_jsonb(s) - 'run' - 'succeeded_at' FROM city_states s ORDER BY city",
     "permit_cells": "SELECT * FROM permit_cells ORDER BY 1, 2, 3, 4",
+    "stats": """
+        SELECT w.city, w.told, p.told, month, permits, priced, timed, value_usd,
+          (SELECT array_agg(v ORDER BY v) FROM unnest(values_usd) v),
+          (SELECT array_agg(d ORDER BY d) FROM unnest(days) d)
+        FROM stats_cells JOIN stats_words w USING (words) JOIN stats_places p USING (place) ORDER BY 1, 2, 3, 4
+    """,
     "data_versions": "SELECT version - %(before)s FROM data_versions",
     "staging": "SELECT relname FROM pg_class WHERE relname LIKE 'staging%%'",
 }

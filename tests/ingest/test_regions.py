@@ -23,6 +23,7 @@ from app.ingest.regions import RegionOrder, RegionReport, load_regions
 from app.ingest.run import connect, hold_lock, ingest
 from tests.ingest.contents import read_version
 from tests.ingest.scripted import ScriptedSource
+from tests.ingest.test_summaries import assert_cells_are_as_counted_anew
 
 Connection = psycopg.Connection[Any]
 Json = dict[str, Any]
@@ -360,6 +361,7 @@ def test_after_any_runs_and_maps_everything_is_what_counting_anew_gives(
         tell(told, whole=chance.random() < 0.3)
         assert empty_store.execute(STANDS).fetchall() == empty_store.execute(STANDS_ANEW).fetchall()
         assert empty_store.execute(WRONG_PLACES).fetchall() == []
+        assert_cells_are_as_counted_anew(empty_store)
 
 
 WRONG_PLACES = """

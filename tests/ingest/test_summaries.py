@@ -38,6 +38,45 @@ STATE_KEPT = """
 """
 
 
+CELLS_ANEW = """
+    SELECT permit_type, permit_type_mapped, permit_class, permit_class_mapped, work_class, status_current,
+      status_current_mapped, categories, zip, district, {period}, count(*), count(est_project_cost_usd),
+      count(issued_date - applied_date), trim_scale(coalesce(sum(est_project_cost_usd), 0))
+    FROM permits WHERE removed_run IS NULL GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+"""
+CELLS_KEPT = """
+    SELECT permit_type, permit_type_mapped, permit_class, permit_class_mapped, work_class, status_current,
+      status_current_mapped, categories, {place}, {period}, sum(permits), sum(priced), sum(timed), trim_scale(sum(value_usd))
+    FROM {table} JOIN stats_words USING (words) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+"""
+MONTH = "coalesce(12 * extract(year FROM issued_date) + extract(month FROM issued_date) - 1, 0)::int"
+KINDS_OF_CELLS = {
+    "stats_cells JOIN stats_places USING (place)": ("zip, district", "month", CELLS_ANEW.format(period=MONTH)),
+    "stats_years JOIN stats_places USING (place)": (
+        "zip, district",
+        "year",
+        CELLS_ANEW.format(period="coalesce(extract(year FROM issued_date), 0)::int"),
+    ),
+    "stats_months": (
+        "NULL, NULL",
+        "month",
+        CELLS_ANEW.replace("zip, district,", "NULL::text, NULL::text,").format(period=MONTH),
+    ),
+}
+SETS_ANEW = f"""
+    SELECT {MONTH}, array_agg(est_project_cost_usd ORDER BY 1 * est_project_cost_usd)
+        FILTER (WHERE est_project_cost_usd IS NOT NULL),
+      array_agg(issued_date - applied_date ORDER BY issued_date - applied_date)
+        FILTER (WHERE issued_date - applied_date IS NOT NULL)
+    FROM permits WHERE removed_run IS NULL GROUP BY 1 ORDER BY 1
+"""
+SETS_KEPT = """
+    SELECT month, (SELECT array_agg(v ORDER BY v) FROM {table} o, unnest(values_usd) v WHERE o.month = t.month),
+      (SELECT array_agg(d ORDER BY d) FROM {table} o, unnest(days) d WHERE o.month = t.month)
+    FROM {table} t GROUP BY month ORDER BY month
+"""
+
+
 def draw_row(chance: random.Random, number: int) -> dict[str, str]:
     """Draw a row of the portal for a permit; half of everything is absent."""
     told = {
@@ -48,8 +87,9 @@ def draw_row(chance: random.Random, number: int) -> dict[str, str]:
         "issue_date": chance.choice(["", "2024-05-06", "2025-01-02", "2023-03-04"]),
         "applieddate": chance.choice(["", "2023-01-01"]),
         "description": chance.choice(["", "new pool", "install solar panels"]),
-        "original_zip": chance.choice(["", "78704"]),
-        "total_job_valuation": chance.choice(["", "1000"]),
+        "original_zip": chance.choice(["", "78704", "78745"]),
+        "council_district": chance.choice(["", "9"]),
+        "total_job_valuation": chance.choice(["", "1000", "2500.50"]),
         "latitude": chance.choice(["", "30.25"]),
         "longitude": "-97.75",
     }
@@ -71,6 +111,17 @@ def test_after_any_runs_the_summaries_are_what_counting_anew_gives(
         assert kept == empty_store.execute(WORDS_ANEW).fetchall()
         assert empty_store.execute(STATE_KEPT).fetchall() == empty_store.execute(STATE_ANEW).fetchall()
         assert empty_store.execute(UNLEARNT).fetchall() == []
+        assert_cells_are_as_counted_anew(empty_store)
+
+
+def assert_cells_are_as_counted_anew(connection: Connection) -> None:
+    """Compare every cell, month and year with the permits, the costs and days of each among them."""
+    for table, (place, period, anew) in KINDS_OF_CELLS.items():
+        kept = connection.execute(CELLS_KEPT.format(table=table, place=place, period=period)).fetchall()
+        assert sorted(map(repr, kept)) == sorted(map(repr, connection.execute(anew).fetchall()))
+    expected = connection.execute(SETS_ANEW).fetchall()
+    for table in ("stats_cells", "stats_months"):
+        assert connection.execute(SETS_KEPT.format(table=table)).fetchall() == expected
 
 
 def test_summaries_of_a_delta_touch_only_their_own_rows(

@@ -304,6 +304,8 @@ class Ways:
         page = await self.send("near", "GET", "/permits/near", params={**self.here, "limit": 1})
         following = next(link["href"] for link in page.json()["links"] if link["rel"] == "next")
         await self.send("next page", "GET", following)
+        await self.send("stats", "GET", "/permits/stats", params={**self.here, "group_by": "year"})
+        await self.send("stats by word", "GET", "/permits/stats", params={"city": self.canary.word})
         await self.send("count", "GET", "/permits/near", params={**self.here, "count": "exact", "zip": "78704"})
         for q in (self.canary.word, f'"{self.canary.word}" -{self.canary.street}'):
             await self.send(f"text {len(q)}", "GET", "/permits/near", params={**self.here, "q": q})

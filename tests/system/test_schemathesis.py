@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.cities.city import find_city
 from app.ingest.order import Order
 from app.ingest.run import ingest
@@ -11,6 +13,7 @@ from app.ingest.sources.files import find_sources
 from tests.conftest import ROOT, Store
 from tests.system.running import run_service
 
+pytestmark = pytest.mark.system
 LIMIT_S = 420
 
 

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from app.cities.city import City
 from app.errors import UndervoltError
-from app.ingest.load import cells, merge, placing, removals, summaries
+from app.ingest.load import cells, figures, merge, placing, removals, summaries
 from app.ingest.load.grounds import refresh_categories
 from app.ingest.load.indexes import indexed_afterwards
 from app.ingest.load.merge import Values
@@ -127,5 +127,5 @@ def tidy(database: Database, merged: Merged) -> None:
     """After a large run, give the planner its figures and the indexes their order, outside any transaction."""
     if merged.changed >= ANALYZE_ROWS:
         how = "VACUUM (ANALYZE)" if merged.changed >= VACUUM_ROWS else "ANALYZE"
-        for table in ("permits", "source_rows", "permit_cells"):
+        for table in ("permits", "source_rows", "permit_cells", *figures.TABLES):
             database.execute(sql.SQL(f"{how} {{}}").format(sql.Identifier(table)))

@@ -7,7 +7,7 @@ import shapely
 from psycopg import sql
 from shapely.geometry import MultiPolygon
 
-from app.ingest.load import merge, placing
+from app.ingest.load import figures, merge, placing
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 
@@ -122,7 +122,9 @@ def _place(database: Database, values: Values, *, fresh: list[int], stale: list[
     merge.index(database, "moved", "source_id")
     _shift_words(database, values)
     _shift_without_zip(database, values)
+    figures.note_leaving(database, values, "SELECT source_id FROM moved")
     _write(database, values)
+    figures.shift_figures(database, values)
     return found
 
 

@@ -1,12 +1,13 @@
-"""What is kept of a city beside its permits: its words, its years, its state. They change only where permits did."""
+"""What is kept of a city beside its permits: words, years, state and figures. They change only where permits did."""
 
 from psycopg import sql
 
-from app.ingest.load import merge
+from app.ingest.load import figures, merge
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 from app.permits.words import CATEGORIES_VERSION
 
+VANISHED = "SELECT source_id FROM vanished"
 WORDS = ("permit_type", "permit_class", "work_class", "status_current", "district")
 # Each counts the permits that lack something, given a permit as t.
 LACKING = {
@@ -23,6 +24,7 @@ def count_all(database: Database, values: Values) -> None:
     """Make the table ``shifts`` of a city that had no permits: one row a permit, each one more."""
     permits = "SELECT 1 AS sign, p.* FROM permits p WHERE city = %(city)s AND removed_run IS NULL"
     _make_shifts(database, values, sql.SQL(permits))
+    figures.note_all(database, values)
 
 
 def count_differences(database: Database, values: Values, *, with_vanished: bool) -> None:
@@ -32,7 +34,7 @@ def count_differences(database: Database, values: Values, *, with_vanished: bool
     """
     told = ", ".join(word for word in WORDS if word != "district")
     columns = f"location, categories, issued_date, applied_date, est_project_cost_usd, {told}"
-    vanished = "UNION ALL SELECT source_id FROM vanished" if with_vanished else ""
+    vanished = f"UNION ALL {VANISHED}" if with_vanished else ""
     shifts = """
         SELECT -1 AS sign, {columns}, {placed} FROM permits JOIN (
           SELECT source_id FROM differing WHERE NOT is_new {vanished}
@@ -43,6 +45,8 @@ def count_differences(database: Database, values: Values, *, with_vanished: bool
         columns=sql.SQL(columns), placed=merge.PLACED, place=merge.tell_place("d"), vanished=sql.SQL(vanished)
     )
     _make_shifts(database, values, composed)
+    touched = "SELECT source_id FROM differing"
+    figures.note_leaving(database, values, f"{touched} UNION {VANISHED}" if with_vanished else touched)
 
 
 def _make_shifts(database: Database, values: Values, permits: sql.Composable) -> None:
@@ -61,6 +65,7 @@ def _make_shifts(database: Database, values: Values, permits: sql.Composable) ->
 def shift_summaries(database: Database, values: Values, *, time_zone: str, synthetic: bool) -> None:
     """Bring the city's words and state on by ``shifts``, after its permits changed, and count the data version on."""
     _shift_words(database, values)
+    figures.shift_figures(database, values)
     _shift_state(database, {**values, "time_zone": time_zone, "synthetic": synthetic})
     database.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
