@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
+from app.database import compile_text
+from app.permits.changes import ChangesQuery, bind_box, select_changed
 from tests.conftest import Store
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -141,6 +143,31 @@ async def test_area_and_filters_are_met_by_what_the_permit_is_now(
     store.publish()
     for area in (AROUND, {"bbox": "-97.8,30.2,-97.7,30.3"}, {"category": "solar"}):
         assert await list_ids(client, **area) == [moved_in]
+
+
+@pytest.mark.parametrize("lng", [-97.75, 179.999])
+async def test_a_circle_is_round_and_crosses_the_antimeridian(
+    store: Store, client: httpx.AsyncClient, nights: tuple[int, int, int], lng: float
+) -> None:
+    inside = store.add_permit(
+        lat=30.25, lng=(lng + 0.009 + 180) % 360 - 180, first_run=nights[1], changed_run=nights[1]
+    )
+    store.add_permit(lat=30.258, lng=(lng + 0.009 + 180) % 360 - 180, first_run=nights[1], changed_run=nights[1])
+    store.publish()
+    assert await list_ids(client, lat=30.25, lng=lng, radius_m=1_000) == [inside], "866 m; and 1,240 m in a corner"
+
+
+def test_the_planner_knows_how_much_a_wide_circle_holds(store: Store, nights: tuple[int, int, int]) -> None:
+    for number in range(500):
+        store.add_permit(lat=30.2 + number / 5_000, lng=-97.75, first_run=nights[1], changed_run=nights[1])
+    store.connection.execute("ANALYZE permits")
+    query = ChangesQuery(**HERE, radius_m=10_000)
+    circle = {"lat": query.lat, "lng": query.lng, "radius_m": query.radius_m} | bind_box(query)
+    values = circle | {"city": "austin", "floor": nights[0], "take": 11}
+    statement = compile_text(select_changed(frozenset(values)))
+    limit, *plan = (line for (line,) in store.connection.execute(f"EXPLAIN {statement}", values))
+    assert "rows=11 " in limit, "so it stops at eleven of the last changed"
+    assert any("Index Scan using ix_permits_changed" in line for line in plan)
 
 
 async def test_pages_lose_and_repeat_nothing_across_runs_and_cities(
