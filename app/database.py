@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import ClauseElement, Dialect, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -189,6 +189,16 @@ class Reader:
             return await self._find_all(statement, values)
         except psycopg.errors.QueryCanceled as error:
             raise TooSlow(TOO_SLOW) from error
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(UNAVAILABLE) from error
+        except psycopg.OperationalError:
+            return await self._find_again(statement, values)
+
+    async def _find_again(self, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
+        """Try once more with connections that live: a server that was started anew broke all that there were."""
+        try:
+            await self._pool.check()
+            return await self._find_all(statement, values)
         except psycopg.OperationalError as error:
             raise DatabaseUnavailable(UNAVAILABLE) from error
 

@@ -95,7 +95,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         default=None, description="PostgreSQL with PostGIS 3.2 or newer; unset: the checkout's own private cluster"
     )
     database_read_url: SecretStr | None = Field(default=None, description="a replica for reads; unset: DATABASE_URL")
-    database_pool_size: int = Field(default=8, ge=1, le=100, description="connections a process holds at most")
+    database_pool_size: int = Field(
+        default=8,
+        ge=1,
+        le=100,
+        description="connections for sessions, and as many again for single statements",
+    )
     statement_timeout_s: float = Field(default=2, gt=0, le=600, description="the longest a query may run")
     stale_after_h: int = Field(
         default=36, ge=2, le=8784, description="hours after a city's last good run from which readiness warns"

@@ -49,3 +49,16 @@ def test_a_city_loaded_before_keeps_the_instant_of_its_last_good_run(empty_datab
     with psycopg.connect(empty_database) as connection:
         kept = connection.execute("SELECT succeeded_at FROM city_states").fetchall()
     assert kept == [(datetime(2026, 11, 22, tzinfo=UTC),)]
+
+
+def test_features_are_made_without_a_search_path_as_a_restored_dump_makes_them(empty_database: str) -> None:
+    migrate(empty_database, "head")
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("SET search_path = ''")
+        row = connection.execute(
+            "INSERT INTO public.permits (city, source_id, categories, location, location_quality, first_run,"
+            " changed_run) VALUES ('austin', 'x', '{}', public.ST_MakePoint(-97.75, 30.25), 'unstated', 1, 1)"
+            " RETURNING feature"
+        ).fetchone()
+    assert row is not None
+    assert '"coordinates":[-97.75,30.25]' in row[0]

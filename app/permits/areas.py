@@ -55,6 +55,7 @@ class Polygon(BaseModel, frozen=True, extra="forbid"):
     """A GeoJSON Polygon or MultiPolygon, longitude first, in degrees of WGS 84; its border belongs to it."""
 
     type: str = Field(pattern="^(Polygon|MultiPolygon)$", description="Polygon or MultiPolygon")
+    bbox: list[Any] | None = Field(default=None, exclude=True, description="taken, as any GeoJSON may have one; unused")
     coordinates: list[Any] = Field(description=f"rings of positions, up to {VERTICES_MAX:,} in all")
 
     @model_validator(mode="after")
@@ -70,7 +71,7 @@ def read_polygon(polygon: Polygon) -> BaseGeometry:
         raise ValueError(f"has more than {VERTICES_MAX:,} vertices; simplify it")
     for ring in rings:
         _check_ring(ring)
-    geometry = shape({"type": polygon.type, "coordinates": polygon.coordinates})
+    geometry = shape({"type": polygon.type, "coordinates": _flatten(polygon.coordinates)})
     if geometry.is_empty:
         raise ValueError("has no ring")
     if not geometry.is_valid:
@@ -83,7 +84,16 @@ def _list_rings(polygon: Polygon) -> Iterator[list[Any]]:
     for part in parts:
         if not isinstance(part, list) or not all(isinstance(ring, list) for ring in part):
             raise ValueError("must have rings, each a list of [longitude, latitude]")
+        if not part:
+            raise ValueError("has no ring, or a part without one")
         yield from part
+
+
+def _flatten(coordinates: list[Any]) -> list[Any]:
+    """Leave out heights, which positions may have: an area lies in the plane."""
+    if coordinates and not isinstance(coordinates[0], list):
+        return coordinates[:2]
+    return [_flatten(part) for part in coordinates]
 
 
 def _check_ring(ring: list[Any]) -> None:
@@ -99,7 +109,9 @@ def _check_ring(ring: list[Any]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def name_wrong_rings(geometry: BaseGeometry) -> list[str]:

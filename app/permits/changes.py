@@ -182,7 +182,9 @@ async def find_floors(session: AsyncSession, since: Since, cities: Iterable[str]
         columns = ingest_runs.c
         before = columns.finished_at <= start if ended else columns.finished_at < start
         statement = select(func.min(columns.run), func.max(columns.run).filter(before))
-        published = statement.where(columns.city == city, columns.status == "published")
+        # Only the report of a run over regions has a kind; a register begins with its first permits.
+        of_permits = columns.report["kind"].astext.is_(None)
+        published = statement.where(columns.city == city, columns.status == "published", of_permits)
         floors[city] = max(run or 0 for run in (await session.execute(published)).one())
     return floors
 

@@ -21,7 +21,7 @@ from app.errors import NoSuchCity, NoSuchPermit, RemovedPermit, UnknownWord
 from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode, fingerprint
 from app.permits.features import COORDINATE_DECIMALS, FEATURE, LAT, LNG, planar, render_end
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
+from app.permits.filters import DAY_LEAST, DAY_MOST, LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
 from app.permits.listing import ListQuery, find_listed
 from app.permits.register import MARK, Register, refuse_moved
 from app.permits.spans import Span
@@ -147,6 +147,8 @@ async def _find_by_key(reader: Reader, register: Register, query: CollectionQuer
 
 async def _find_newest(reader: Reader, register: Register, query: CollectionQuery) -> CollectionPage:
     days = query.narrow_days()
+    if days.first or days.last:
+        days = days.narrow(first=DAY_LEAST, last=DAY_MOST)
     if days.first and days.last and days.first > days.last:
         return CollectionPage(rows=[], cursor=None)
     told = query.model_dump(exclude_defaults=True, exclude={"datetime"})
@@ -192,6 +194,7 @@ async def find_one(reader: Reader, register: Register, *, city: str, source_id: 
     """
     rows = await reader.find_all(compile_one(), {"city": city, "source_id": source_id})
     if city not in register.cities or not rows:
+        await refuse_moved(reader, register)
         raise NoSuchPermit("no permit has that id")
     feature, city, source_id, mark, removed_run = rows[0]
     await refuse_moved(reader, register, mark)

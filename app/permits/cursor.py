@@ -15,6 +15,8 @@ from app.errors import MalformedCursor
 CURSOR_MAX_LENGTH = 600
 NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
 """PostgreSQL's text has no zero byte, and a city's ids no control characters."""
+MONEY_DIGITS_MAX = 1_000
+SEEN_MAX = 2**31
 Key = float | Decimal | date | None
 
 
@@ -29,10 +31,10 @@ class Position(BaseModel, frozen=True, extra="forbid", strict=True):
 
     of: str
     data_version: int = Field(ge=0, le=2**62)
-    key: str | None
+    key: str | None = Field(max_length=100, pattern=NO_CONTROLS)
     city: str = Field(pattern=NO_CONTROLS)
     source_id: str = Field(pattern=NO_CONTROLS)
-    seen: int = Field(ge=0, le=2**31)
+    seen: int = Field(ge=0, le=2**53)
 
     def encode(self) -> str:
         """Give the cursor."""
@@ -61,7 +63,7 @@ class Position(BaseModel, frozen=True, extra="forbid", strict=True):
             value = Decimal(self.key) if self.key is not None else None
         except InvalidOperation:
             raise MalformedCursor("the cursor is damaged") from None
-        if value is not None and not value.is_finite():
+        if value is not None and not (value.is_finite() and abs(value.adjusted()) < MONEY_DIGITS_MAX):
             raise MalformedCursor("the cursor is damaged")
         return value
 
@@ -75,6 +77,8 @@ def decode(cursor: str | None, query: BaseModel) -> Position | None:
         position = Position.model_validate_json(text)
     except (binascii.Error, ValueError):
         raise MalformedCursor("the cursor is damaged") from None
+    if position.seen > SEEN_MAX:
+        raise MalformedCursor("the cursor is damaged")
     if position.of != fingerprint(query):
         raise MalformedCursor("the cursor belongs to another query; keep every other parameter as it was")
     return position

@@ -22,6 +22,7 @@ RADIUS_MAX_M = 10_000
 LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
 WORDS_MAX = 20
+DAY_LEAST, DAY_MOST = date(1800, 1, 1), date(2200, 12, 31)
 ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 """Pydantic alone would take a bare number for seconds since 1970."""
 VALUE_MAX_USD = Decimal(10) ** 12
@@ -43,8 +44,8 @@ def _is_iso(value: object) -> object:
 
 
 def _is_plausible(value: date | None) -> date | None:
-    if value is not None and not date(1800, 1, 1) <= value <= date(2200, 12, 31):
-        raise ValueError("must lie between 1800-01-01 and 2200-12-31")
+    if value is not None and not DAY_LEAST <= value <= DAY_MOST:
+        raise ValueError(f"must lie between {DAY_LEAST} and {DAY_MOST}")
     return value
 
 

@@ -161,7 +161,8 @@ async def find_listed(reader: Reader, register: Register, query: ListQuery) -> L
     if after is not None:
         values |= {"after_city": after.city, "after_source_id": after.source_id}
     rows = await (_find_nearest if query.order == "nearest" else _find_sorted)(reader, query, values, after)
-    await refuse_moved(reader, register, rows[-1][4] if rows else None)
+    # A last page may be of two statements, of which the second found nothing.
+    await refuse_moved(reader, register, rows[-1][4] if len(rows) > query.limit else None)
     return ListPage(rows[: query.limit], _next_cursor(query, register, rows, after))
 
 

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.util import ClauseAdapter
 
 from app.database import Reader, compile_text
-from app.errors import RefusedQuery
+from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE, FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
 from app.permits.filters import (
@@ -149,7 +149,7 @@ def frame(area: Area) -> Frame:
     if farthest > MERCATOR_LATITUDE_MAX:
         return Frame("sphere", SPHEROID_LEAST)
     least_m = measure_mercator(farthest) * 0.9999
-    reach = area.radius_m / least_m
+    reach = area.radius_m / least_m + ROUNDING_M
     x = EQUATOR_RADIUS_M * math.radians(area.lng)
     if abs(x) + reach >= MERCATOR_EDGE_M:
         return Frame("sphere", SPHEROID_LEAST)
@@ -460,4 +460,6 @@ def open_turn(query: NearQuery) -> Turn:
         raise RefusedQuery(f"count=exact is given up to a radius_m of {EXACT_COUNT_RADIUS_M:,}")
     after = decode(query.cursor, query)
     seen = after.seen if after else 0
+    if seen >= PAGED_MAX:
+        raise MalformedCursor("the cursor is damaged")
     return Turn(after, size=min(query.limit, PAGED_MAX - seen), seen=seen)

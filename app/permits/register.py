@@ -3,6 +3,7 @@
 Read whole when a run has succeeded and kept in memory; nothing here is counted per request.
 """
 
+import asyncio
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -192,23 +193,30 @@ class RegisterCache:
         self._register: Register | None = None
         self._recent: Register | None = None
         self._recent_at = -math.inf
+        self._asking = asyncio.Lock()
 
     async def find(self, session: AsyncSession) -> Register:
         """Give the register of the session's own snapshot, read again only where a run has succeeded meanwhile."""
-        if self._register is None or self._register.mark != await find_mark(session):
-            self._register = await find_register(session)
-        return self._register
+        mark = await find_mark(session)
+        known = self._register  # another task may replace it meanwhile
+        if known is None or known.mark != mark:
+            known = self._register = await find_register(session)
+        return known
 
     async def find_recent(self, reader: Reader, engine: AsyncEngine, *, within_s: float = RECENT_S) -> Register:
         """Give a register that was the newest one at most ``within_s`` seconds ago, mostly without asking the store."""
-        if self._recent is None or monotonic() - self._recent_at > within_s:
-            asked_at = monotonic()
-            (mark,) = await reader.find_one(SELECT_MARK)
-            if self._recent is None or self._recent.mark != mark:
-                async with open_session(engine) as session:
-                    self._recent = await self.find(session)
-            self._recent_at = asked_at
-        return self._recent
+        wanted_at = monotonic() - within_s
+        if self._recent is not None and self._recent_at >= wanted_at:
+            return self._recent
+        async with self._asking:
+            if self._recent is None or self._recent_at < wanted_at:
+                asked_at = monotonic()
+                (mark,) = await reader.find_one(SELECT_MARK)
+                if self._recent is None or self._recent.mark != mark:
+                    async with open_session(engine) as session:
+                        self._recent = await self.find(session)
+                self._recent_at = asked_at
+            return self._recent
 
 
 async def refuse_moved(reader: Reader, register: Register, mark: str | None = None) -> None:

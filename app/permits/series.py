@@ -9,7 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.errors import RefusedQuery
+from app.errors import RefusedQuery, UnknownWord
+from app.permits.cursor import NO_CONTROLS
 from app.permits.figures import number_month
 from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
 from app.permits.register import Register
@@ -55,7 +56,9 @@ class StatsQuery(PermitFilter, frozen=True, extra="forbid"):
     """Which permits to count, by what, and what to measure; with ``lat`` and ``lng`` those of a circle."""
 
     group_by: GroupKey | None = Field(default=None, description="one figure for each; without it one for all")
-    kind: str | None = Field(default=None, min_length=1, max_length=100, description="of region, e.g. neighborhood")
+    kind: str | None = Field(
+        default=None, min_length=1, max_length=100, pattern=NO_CONTROLS, description="of region, e.g. neighborhood"
+    )
     measure: Measures = Field(default=("permits",), description="what to measure; may be repeated")
     lat: Latitude | None = Field(default=None, description="latitude of a circle's middle, degrees north")
     lng: Longitude | None = Field(default=None, description="longitude of a circle's middle, degrees east")
@@ -97,6 +100,16 @@ class Statistics:
     through: date | None
 
 
+def choose_kind(query: StatsQuery, register: Register, cities: tuple[str, ...]) -> str | None:
+    """Give the kind of region asked for. Raises :class:`UnknownWord` for one that is not loaded."""
+    if query.kind is None:
+        return None
+    kinds = register.region_kinds(cities)
+    if query.kind.casefold() not in kinds:
+        raise UnknownWord("kind", query.kind, kinds)
+    return query.kind.casefold()
+
+
 async def gather_statistics(session: AsyncSession, register: Register, query: StatsQuery) -> Statistics:
     """Compute the statistics of a query on the session's snapshot.
 
@@ -107,11 +120,12 @@ async def gather_statistics(session: AsyncSession, register: Register, query: St
     if query.group_by in {"district", "region"} and len(cities) > 1:
         raise RefusedQuery(f"a {query.group_by} belongs to a city; name one of {', '.join(cities)}")
     asked = Asked(query, query.area, medians=bool(MEDIANS & set(query.measure)))
-    grouping = Grouping(query.group_by, query.kind) if query.group_by else None
+    kind = choose_kind(query, register, cities)
+    grouping = Grouping(query.group_by, kind) if query.group_by else None
     groups = await find_groups(session, register, asked, grouping) if grouping else []
     km2: dict[str | None, float] = {}
     if query.group_by == "region":
-        km2.update(await measure_regions(session, cities, query.kind or ""))
+        km2.update(await measure_regions(session, cities, kind or ""))
         groups = fill_named(groups, sorted(filter(None, km2)))
     elif query.area is not None:
         km2 = {None: await measure_circle(session, query.area)}

@@ -54,6 +54,8 @@ async def reply(
     register, content = await produce_settled(request, produce)
     if register is not known:
         tag = make_tag(request, register, query, media_type, depends_on)
+    if request.headers.get("if-none-match", "").strip() == "*":  # any reply will do, once there is one
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=make_headers(request, tag))
     headers = make_headers(request, tag) | content.headers
     if content.following:
         headers["Link"] = f'<{content.following}>; rel="next"'
@@ -102,7 +104,7 @@ async def find_recent(request: Request, *, within_s: float = 1.0) -> Register:
 
 def make_tag(request: Request, register: Register, query: BaseModel, media_type: str, depends_on: str) -> str:
     """Make the weak entity tag of a reply."""
-    cursor = getattr(query, "cursor", None) or ""
+    asked = (getattr(query, "cursor", None) or "", getattr(query, "f", None) or "")  # links repeat both
     parts = (
         request.app.version,
         register.mark,
@@ -110,7 +112,7 @@ def make_tag(request: Request, register: Register, query: BaseModel, media_type:
         request.url.path,
         media_type,
         fingerprint(query),
-        cursor,
+        *asked,
         depends_on,
     )
     digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=12).hexdigest()
@@ -123,7 +125,7 @@ def holds(request: Request, tag: str) -> bool:
     if given is None:
         return False
     opaque = tag.removeprefix("W/")
-    return given.strip() == "*" or any(one.strip().removeprefix("W/") == opaque for one in given.split(","))
+    return any(one.strip().removeprefix("W/") == opaque for one in given.split(","))
 
 
 def make_headers(request: Request, tag: str) -> dict[str, str]:

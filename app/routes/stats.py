@@ -104,7 +104,8 @@ def filter_rows(query: StatsQuery, group: Group) -> list[tuple[str, str]]:
         first, last = max(first, query.issued_from or first), min(last, query.issued_to or last)
         kept = [pair for pair in said if pair[0] not in {"issued_from", "issued_to"}]
         return [*kept, ("issued_from", first.isoformat()), ("issued_to", last.isoformat())]
-    return [*said, (by, key)] if by in type(query).model_fields else []
+    word = f"{query.kind}/{key}" if by == "region" else key
+    return [*said, (by, word)] if by in type(query).model_fields else []
 
 
 def list_categories(query: StatsQuery, found: Statistics) -> list[str]:

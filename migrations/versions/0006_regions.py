@@ -38,6 +38,7 @@ DOWN = (
     UPDATE city_states c SET without_zip = (
       SELECT count(*) FROM permits p WHERE p.city = c.city AND p.zip IS NULL AND p.removed_run IS NULL)
     """,
+    "DELETE FROM regions",
     "ALTER TABLE regions DROP COLUMN permits, DROP COLUMN area_km2, DROP COLUMN outline",
 )
 

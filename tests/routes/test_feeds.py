@@ -89,6 +89,17 @@ async def test_the_first_load_of_a_city_is_no_change(
     assert await list_ids(client, since="2026-10-01") == [new]
 
 
+async def test_regions_that_were_loaded_before_the_first_permits_begin_no_register(
+    store: Store, client: httpx.AsyncClient
+) -> None:
+    regions = add_run(store, at=datetime(2026, 11, 1, tzinfo=UTC))
+    store.connection.execute('UPDATE ingest_runs SET report = \'{"kind": "zip"}\' WHERE run = %s', [regions])
+    first = add_run(store, at=datetime(2026, 11, 2, tzinfo=UTC))
+    store.add_permit(first_run=first, changed_run=first)
+    store.publish()
+    assert await list_ids(client, since="2026-10-30") == []
+
+
 async def test_a_removed_permit_is_told_with_its_last_state_and_one_that_returned_as_itself(
     store: Store, client: httpx.AsyncClient, nights: tuple[int, int, int]
 ) -> None:

@@ -169,3 +169,27 @@ async def test_rings_that_turn_the_wrong_way_are_read_and_said(store: Store, cli
     assert document["numberReturned"] == 1
     assert "clockwise" in document["notes"][0]
     assert "notes" not in (await search(client, {"type": "Polygon", "coordinates": [SQUARE, HOLE]})).json()
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        {"type": "Polygon", "coordinates": [[[int("9" * 400), 0], [1, 0], [1, 1], [0, 0]]]},
+        {"type": "MultiPolygon", "coordinates": [[], [[[0, 0], [1, 0], [1, 1], [0, 0]]]]},
+        {"type": "MultiPolygon", "coordinates": [[]]},
+    ],
+)
+async def test_a_polygon_of_monstrous_numbers_or_empty_parts_is_refused(
+    polygon: Any, store: Store, client: httpx.AsyncClient
+) -> None:
+    store.publish()
+    assert (await search(client, polygon)).status_code == 422
+
+
+async def test_heights_and_a_box_of_its_own_do_not_harm_a_polygon(store: Store, client: httpx.AsyncClient) -> None:
+    store.add_permit(lat=30.23, lng=-97.75)
+    store.publish()
+    ring = [[*position, 5] for position in SQUARE]
+    for coordinates in ([ring], [[*ring[:1], *SQUARE[1:-1], ring[-1]]]):
+        reply = await search(client, {"type": "Polygon", "bbox": [-98, 30, -97, 31], "coordinates": coordinates})
+        assert reply.json()["numberReturned"] == 1

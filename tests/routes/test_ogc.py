@@ -349,3 +349,11 @@ async def test_schema_tells_of_every_property_what_a_client_makes_a_field_of(
     assert types.keys() == feature["properties"].keys() == {*SHORT, "synthetic"}
     assert (types["solar_kw"], types["housing_units"], types["categories"]) == ("number", "integer", "array")
     assert schema["properties"]["properties"]["properties"]["issued_date"]["format"] == "date"
+
+
+@pytest.mark.parametrize("span", ["1700-01-01/..", "2500-01-01", "0001-01-01", "../9999-12-31", "9999-01-01T23:59:59Z"])
+async def test_days_that_no_permit_can_have_are_days(span: str, store: Store, client: httpx.AsyncClient) -> None:
+    store.add_permit(lat=30.25, lng=-97.75)
+    store.publish()
+    reply = await client.get("/ogc/collections/permits/items", params={"datetime": span})
+    assert (reply.status_code, reply.json()["numberReturned"]) == (200, 0)

@@ -216,7 +216,17 @@ async def test_a_permit_that_is_unknown_or_removed_is_told_apart(store: Store, c
 
 
 @pytest.mark.parametrize(
-    "forged", [{"source_id": "\x00"}, {"city": "\x00"}, {"seen": 10**30}, {"seen": -1}, {"key": "nan"}]
+    "forged",
+    [
+        {"source_id": "\x00"},
+        {"city": "\x00"},
+        {"seen": 10**30},
+        {"seen": -1},
+        {"seen": 20_000},
+        {"seen": 2**31},
+        {"key": "nan"},
+        {"key": "1\x00"},
+    ],
 )
 async def test_a_forged_cursor_is_refused(forged: dict[str, Any], store: Store, client: httpx.AsyncClient) -> None:
     for _ in range(3):
@@ -227,6 +237,19 @@ async def test_a_forged_cursor_is_refused(forged: dict[str, Any], store: Store, 
     position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     changed = base64.urlsafe_b64encode(json.dumps(position | forged).encode()).decode()
     reply = await client.get("/permits/near", params=HERE | {"limit": 1, "cursor": changed})
+    assert (reply.status_code, reply.json()["type"]) == (422, "/problems/malformed-cursor")
+
+
+@pytest.mark.parametrize("key", ["1E+999999", "-1E-999999", "Infinity"])
+async def test_a_forged_cost_is_refused(key: str, store: Store, client: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        store.add_permit(est_project_cost_usd=5)
+    store.publish()
+    reply = await client.get("/permits", params={"limit": 1, "order": "largest"})
+    cursor = httpx.URL(reply.links["next"]["url"]).params["cursor"]
+    position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    changed = base64.urlsafe_b64encode(json.dumps(position | {"key": key}).encode()).decode()
+    reply = await client.get("/permits", params={"limit": 1, "order": "largest", "cursor": changed})
     assert (reply.status_code, reply.json()["type"]) == (422, "/problems/malformed-cursor")
 
 

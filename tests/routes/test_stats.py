@@ -107,6 +107,12 @@ async def test_regions_are_told_even_without_a_permit_and_with_their_area(
     document = await ask(client, group_by="region", kind="neighborhood", measure="permits_per_km2")
     told = {group["key"]: (group["permits"], round(group["km2"])) for group in document["groups"]}
     assert told == {"Beyond": (0, 107), "Here": (5, 107)}
+    for group in document["groups"]:
+        rows = await client.get(group["rows"])
+        assert rows.json()["numberReturned"] == group["permits"]
+    for kind in ("nope", "\x00"):
+        reply = await client.get("/permits/stats", params={"group_by": "region", "kind": kind})
+        assert reply.status_code == 422
 
 
 async def test_what_is_not_changed_is_not_sent_again(permits: Store, client: httpx.AsyncClient) -> None:

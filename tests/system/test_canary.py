@@ -252,6 +252,7 @@ class Ways:
         await self.ask_through_every_fault()
         await self.ask_in_every_form()
         await self.look_near()
+        await self.look_by_area()
         await self.look_by_ogc()
         await self.look_at_tiles()
         await self.follow_changes()
@@ -311,6 +312,20 @@ class Ways:
             await self.send(f"text {len(q)}", "GET", "/permits/near", params={**self.here, "q": q})
         for number in range(12):  # the driver prepares a statement from the sixth on
             await self.send(f"near {number}", "GET", "/permits/near", params={**self.here, "category": "solar"})
+
+    async def look_by_area(self) -> None:
+        """Look in a box, a polygon and a circle around the canary, and take all of it away."""
+        lat, lng = self.canary.lat, self.canary.lng
+        west, south, east, north = lng - 0.1, lat - 0.1, lng + 0.1, lat + 0.1
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        box = {"bbox": f"{west},{south},{east},{north}"}
+        nearest = {**box, "order": "nearest", "lat": lat, "lng": lng}
+        await self.send("box", "GET", "/permits", params=nearest)
+        polygon = {"type": "Polygon", "coordinates": [ring]}
+        await self.send("polygon", "POST", "/permits/search", json={"polygon": polygon})
+        crossed = {"type": "Polygon", "coordinates": [[ring[0], ring[2], ring[1], ring[3], ring[0]]]}
+        await self.send("crossed polygon", "POST", "/permits/search", json={"polygon": crossed})
+        await self.send("export", "GET", "/permits/export", params={**self.here, "f": "csv"})
 
     async def look_by_ogc(self) -> None:
         """Look as a client of OGC API - Features does: by a box around the canary, page by page."""
@@ -417,9 +432,9 @@ class Ways:
     async def break_the_database(self) -> None:
         """Look near and ask while the database has lost a column, is locked, and breaks a connection off."""
         async with await psycopg.AsyncConnection.connect(self.own.url, autocommit=True) as other:
-            await other.execute("ALTER TABLE permits RENAME COLUMN categories TO gone")
+            await other.execute("ALTER TABLE permits RENAME COLUMN location TO gone")
             await self.look_and_ask("broken")
-            await other.execute("ALTER TABLE permits RENAME COLUMN gone TO categories")
+            await other.execute("ALTER TABLE permits RENAME COLUMN gone TO location")
             for name, way in (
                 ("locked", "pg_sleep(0)"),
                 ("ended", "pg_terminate_backend"),
