@@ -24,6 +24,7 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -134,10 +135,12 @@ class Frame:
 
     ``least_m`` is the least distance on the spheroid, in metres, of one unit of the walk: a metre of the sphere, or one
     of the Mercator plane, where the origin is at ``x`` and ``y`` and the circle lies within ``reach`` of it each way.
+    ``most_m`` is the greatest of such a one there.
     """
 
     walk: Walk
     least_m: float
+    most_m: float = math.inf
     x: float = 0.0
     y: float = 0.0
     reach: float = 0.0
@@ -154,7 +157,8 @@ def frame(area: Area) -> Frame:
     if abs(x) + reach >= MERCATOR_EDGE_M:
         return Frame("sphere", SPHEROID_LEAST)
     y = EQUATOR_RADIUS_M * math.asinh(math.tan(math.radians(area.lat)))
-    return Frame("mercator", least_m, x=x, y=y, reach=reach)
+    nearest = math.degrees(math.atan(math.sinh(max(abs(y) - reach, 0) / EQUATOR_RADIUS_M)))
+    return Frame("mercator", least_m, measure_mercator_eastwards(nearest) * 1.0001, x=x, y=y, reach=reach)
 
 
 def measure_mercator(lat: float) -> float:
@@ -165,6 +169,12 @@ def measure_mercator(lat: float) -> float:
     phi = math.radians(lat)
     meridian: float = (1 - ECCENTRICITY_SQUARED) / (1 - ECCENTRICITY_SQUARED * math.sin(phi) ** 2) ** 1.5
     return meridian * math.cos(phi)
+
+
+def measure_mercator_eastwards(lat: float) -> float:
+    """Give the same eastwards: nowhere nearer a pole more."""
+    phi = math.radians(lat)
+    return math.cos(phi) / math.sqrt(1 - ECCENTRICITY_SQUARED * math.sin(phi) ** 2)
 
 
 ORIGIN = cast(
@@ -202,7 +212,8 @@ REACHED = tuple_(
 
 
 UNSELECTIVE = frozenset(
-    {"city", "cities", "lat", "lng", "radius_m", "x", "y", "reach", "after_m", "after_city", "after_source_id"}
+    {"city", "cities", "lat", "lng", "radius_m", "x", "y", "reach"}
+    | {"after_m", "after_city", "after_source_id", "nearer", "farther"}
 )
 """The names of values that choose no kind of permit."""
 
@@ -230,22 +241,28 @@ def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False)
     if walk == "bounded":
         return _bound_walk(statement, names)
     places = {"mercator": [IN_BOX], "sifted": [IN_SQUARE], "measured": [IN_SQUARE, IN_RADIUS]}
-    statement = statement.where(*places.get(walk, [WITHIN]), *join_clauses(names), *_follow(names))
+    statement = statement.where(*places.get(walk, [WITHIN]), *join_clauses(names), *_follow(names, walk))
     by_distance = ("distance_m", permits.c.city, permits.c.source_id)
     order = by_distance if walk in {"none", "measured"} else ("step",)
     return statement.order_by(*order).limit(bindparam("take", type_=Integer))
 
 
-def _follow(names: frozenset[str]) -> list[ColumnElement[bool]]:
-    """Follow the position that is bound, if one is."""
-    return [tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > REACHED] if "after_m" in names else []
+def _follow(names: frozenset[str], walk: Walk) -> list[ColumnElement[bool]]:
+    """Follow the position that is bound, if one is; the plane spares most permits being measured on the spheroid."""
+    if "after_m" not in names:
+        return []
+    follows = tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > REACHED
+    if "nearer" not in names or walk == "none":
+        return [follows]
+    step = STEPS["sifted"]
+    return [step >= bindparam("nearer", type_=Double), or_(step > bindparam("farther", type_=Double), follows)]
 
 
 def _bound_walk(statement: AnySelect, names: frozenset[str]) -> AnySelect:
     """Walk over the ``most`` nearest permits only, whatever they are, and give those that the filters let through."""
     walk = select(permits, STEPS["bounded"].label("met_at")).where(IN_BOX).order_by("met_at")
     met = walk.limit(bindparam("most", type_=Integer)).subquery("met")
-    sought: AnySelect = ClauseAdapter(met).traverse(statement.where(*join_clauses(names), *_follow(names)))
+    sought: AnySelect = ClauseAdapter(met).traverse(statement.where(*join_clauses(names), *_follow(names, "bounded")))
     return sought.order_by(met.c.met_at).limit(bindparam("take", type_=Integer))
 
 
@@ -286,7 +303,18 @@ def bind_near(query: NearQuery, register: Register, after: Position | None, fram
         values |= {"x": framed.x, "y": framed.y, "reach": framed.reach}
     if after is not None:
         values |= {"after_m": after.distance_m(), "after_city": after.city, "after_source_id": after.source_id}
+        values |= bind_steps(after.distance_m(), framed)
     return values
+
+
+def bind_steps(after_m: float, framed: Frame) -> dict[str, float]:
+    """Give below which step of the Mercator plane all lie nearer than a distance, and above which all lie farther."""
+    if framed.walk != "mercator":
+        return {}
+    return {
+        "nearer": (after_m - ROUNDING_M) / framed.most_m,
+        "farther": (after_m + ROUNDING_M) / framed.least_m,
+    }
 
 
 @dataclass(frozen=True)
