@@ -29,6 +29,7 @@ from app.permits.near import (
     Frame,
     NearPage,
     NearQuery,
+    Place,
     Search,
     Values,
     Walk,
@@ -37,6 +38,7 @@ from app.permits.near import (
     frame,
     select_candidates,
     set_course,
+    set_placed_course,
     start_search,
 )
 from app.permits.register import find_register
@@ -327,6 +329,40 @@ async def test_pages_of_filtered_permits_lose_and_repeat_none_whatever_the_cours
         after = Position(of="", data_version=1, key=key, city=last.city, source_id=last.source_id, seen=len(paged))
     assert paged == [source_id for distance_m, source_id in measured if distance_m <= 2_500]
     assert len(paged) > 40
+
+
+@pytest.mark.parametrize("wanted", ["one", "one and more filters", "several"])
+@pytest.mark.parametrize("place", ["zip", "district"])
+@pytest.mark.parametrize("most", [1, 10_000])
+async def test_near_in_places_equals_brute_force(
+    place: Place, wanted: str, most: int, store: Store, engine: AsyncEngine
+) -> None:
+    chance = random.Random(20_201_127)
+    words = {"zip": ["78701", "78702", "78704", "78705"], "district": ["1", "2", "4", "5"]}[place]
+    asked = words[1:3] if wanted == "several" else words[1:2]
+    categories = ("pool",) if wanted == "one and more filters" else ()
+    meant = {}
+    for lat, lng in scatter(chance, (30.2672, -97.7431), 500, spread=0.05) + [(30.2672, -97.7431)] * 100:
+        told, kind = chance.choice(words), chance.choice(["pool", "roof"])
+        source_id = store.add_permit(lat=lat, lng=lng, categories=[kind], **{place: told})
+        if told in asked and kind in (categories or ("pool", "roof")):
+            meant[source_id] = (lat, lng)
+    store.publish()
+    for _ in range(8):
+        origin = scatter(chance, (30.2672, -97.7431), 1, spread=0.08)[0]
+        circle = {"lat": origin[0], "lng": origin[1], "radius_m": chance.choice([1_500, 10_000])}
+        filters = {place: tuple(asked), "category": categories}
+        query = NearQuery.model_validate(circle | filters | {"limit": chance.choice([1, 9, 40, 1_000])})
+        found = await find_by(engine, query, Course(most, place))
+        measured = sorted((round(geodesic_m(origin, point), 3), source_id) for source_id, point in meant.items())
+        expected = [source_id for distance_m, source_id in measured if distance_m <= query.radius_m]
+        assert [row.source_id for row in found] == expected[: query.limit]
+
+
+def test_a_search_in_places_walks_them_unless_matches_are_few() -> None:
+    few = set_placed_course(126, "zip", in_box=1_400_000, matching=10, in_places=200_000)
+    many = set_placed_course(126, "zip", in_box=1_400_000, matching=200_000, in_places=200_000)
+    assert (few, many) == (Course(0), Course(10_000, "zip"))
 
 
 def test_a_search_for_few_matches_fetches_them_all_and_one_for_many_walks() -> None:
