@@ -14,9 +14,11 @@ from typing import Any, Generic, Literal, TypeVar
 from geoalchemy2 import Geography, Geometry
 from pydantic import Field
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Double,
     Integer,
+    Label,
     Select,
     Text,
     and_,
@@ -24,9 +26,12 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    or_,
     select,
+    true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.util import ClauseAdapter
 
@@ -35,6 +40,7 @@ from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE, FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
 from app.permits.filters import (
+    CLAUSES,
     LIMIT_DEFAULT,
     LIMIT_MAX,
     RADIUS_DEFAULT_M,
@@ -62,11 +68,16 @@ LATITUDE_DEGREE_LEAST_M = 110_574.0
 MERCATOR_LATITUDE_MAX = 84.0
 MERCATOR_EDGE_M = math.pi * EQUATOR_RADIUS_M
 
-Walk = Literal["mercator", "bounded", "sifted", "sphere", "none", "measured"]
-"""By an index nearest first, the same but so far only, all matches of the filters sorted in the plane; by distance: all
-within the radius, by the index, and all matches of the filters, without it."""
+Walk = Literal["mercator", "bounded", "zip", "district", "sifted", "sphere", "none", "measured"]
+"""By an index nearest first, the same but so far only or in the asked ZIPs or districts, all matches of the filters
+sorted in the plane; by distance: all within the radius, by the index, and all matches of the filters, without it."""
+Place = Literal["zip", "district"]
+PLACES: dict[str, Place] = {"zip": "zip", "district_own": "district"}
+"""By the name of a value: of what the store keeps an index of places."""
 WALKED_US = 3.0
 """To meet a permit on a walk and try the filters on it: 2.7 to 3.3 us of 2.3 million permits, most of them on disk."""
+PLACED_US = 10.0
+"""The same on a walk in a ZIP or district, whose index has to shift each permit that it gives."""
 SIFTED_US = 2.5
 """To fetch a permit that the filters' indexes found, and to measure it in the plane."""
 WALK_LEAST = 10_000
@@ -74,6 +85,7 @@ WALK_LEAST = 10_000
 WALK_SLACK = 4
 """How many times more than expected a walk may meet, permits of a kind lie together; never for more than twice
 what sifting costs."""
+UNBOUNDED = 2**31 - 1
 
 
 class NearQuery(PermitFilter, frozen=True, extra="forbid"):
@@ -134,10 +146,12 @@ class Frame:
 
     ``least_m`` is the least distance on the spheroid, in metres, of one unit of the walk: a metre of the sphere, or one
     of the Mercator plane, where the origin is at ``x`` and ``y`` and the circle lies within ``reach`` of it each way.
+    ``most_m`` is the greatest of such a one there.
     """
 
     walk: Walk
     least_m: float
+    most_m: float = math.inf
     x: float = 0.0
     y: float = 0.0
     reach: float = 0.0
@@ -154,7 +168,8 @@ def frame(area: Area) -> Frame:
     if abs(x) + reach >= MERCATOR_EDGE_M:
         return Frame("sphere", SPHEROID_LEAST)
     y = EQUATOR_RADIUS_M * math.asinh(math.tan(math.radians(area.lat)))
-    return Frame("mercator", least_m, x=x, y=y, reach=reach)
+    nearest = math.degrees(math.atan(math.sinh(max(abs(y) - reach, 0) / EQUATOR_RADIUS_M)))
+    return Frame("mercator", least_m, measure_mercator_eastwards(nearest) * 1.0001, x=x, y=y, reach=reach)
 
 
 def measure_mercator(lat: float) -> float:
@@ -165,6 +180,12 @@ def measure_mercator(lat: float) -> float:
     phi = math.radians(lat)
     meridian: float = (1 - ECCENTRICITY_SQUARED) / (1 - ECCENTRICITY_SQUARED * math.sin(phi) ** 2) ** 1.5
     return meridian * math.cos(phi)
+
+
+def measure_mercator_eastwards(lat: float) -> float:
+    """Give the same eastwards: nowhere nearer a pole more."""
+    phi = math.radians(lat)
+    return math.cos(phi) / math.sqrt(1 - ECCENTRICITY_SQUARED * math.sin(phi) ** 2)
 
 
 ORIGIN = cast(
@@ -191,6 +212,8 @@ WITHIN = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("radius_m", type_
 STEPS: dict[Walk, ColumnElement[float]] = {
     "mercator": permits.c.mercator.op("<->", return_type=Double())(ORIGIN_MERCATOR),
     "bounded": permits.c.mercator.op("<->", return_type=Double())(ORIGIN_MERCATOR),
+    "zip": permits.c.mercator.op("<->", return_type=Double())(ORIGIN_MERCATOR),
+    "district": permits.c.mercator.op("<->", return_type=Double())(ORIGIN_MERCATOR),
     "sifted": func.ST_Distance(permits.c.mercator, ORIGIN_MERCATOR, type_=Double),
     "sphere": permits.c.location.op("<->", return_type=Double())(ORIGIN),
     "none": DISTANCE_M,
@@ -202,7 +225,8 @@ REACHED = tuple_(
 
 
 UNSELECTIVE = frozenset(
-    {"city", "cities", "lat", "lng", "radius_m", "x", "y", "reach", "after_m", "after_city", "after_source_id"}
+    {"city", "cities", "lat", "lng", "radius_m", "x", "y", "reach"}
+    | {"after_m", "after_city", "after_source_id", "nearer", "farther"}
 )
 """The names of values that choose no kind of permit."""
 
@@ -229,30 +253,60 @@ def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False)
     statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"), *mark)
     if walk == "bounded":
         return _bound_walk(statement, names)
+    if walk == "zip" or walk == "district":
+        return _walk_places(statement, names, walk)
     places = {"mercator": [IN_BOX], "sifted": [IN_SQUARE], "measured": [IN_SQUARE, IN_RADIUS]}
-    statement = statement.where(*places.get(walk, [WITHIN]), *join_clauses(names), *_follow(names))
+    statement = statement.where(*places.get(walk, [WITHIN]), *join_clauses(names), *_follow(names, walk))
     by_distance = ("distance_m", permits.c.city, permits.c.source_id)
     order = by_distance if walk in {"none", "measured"} else ("step",)
     return statement.order_by(*order).limit(bindparam("take", type_=Integer))
 
 
-def _follow(names: frozenset[str]) -> list[ColumnElement[bool]]:
-    """Follow the position that is bound, if one is."""
-    return [tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > REACHED] if "after_m" in names else []
+def _follow(names: frozenset[str], walk: Walk) -> list[ColumnElement[bool]]:
+    """Follow the position that is bound, if one is; the plane spares most permits being measured on the spheroid."""
+    if "after_m" not in names:
+        return []
+    follows = tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > REACHED
+    if "nearer" not in names or walk == "none":
+        return [follows]
+    step = STEPS["sifted"]
+    return [step >= bindparam("nearer", type_=Double), or_(step > bindparam("farther", type_=Double), follows)]
 
 
 def _bound_walk(statement: AnySelect, names: frozenset[str]) -> AnySelect:
     """Walk over the ``most`` nearest permits only, whatever they are, and give those that the filters let through."""
     walk = select(permits, STEPS["bounded"].label("met_at")).where(IN_BOX).order_by("met_at")
     met = walk.limit(bindparam("most", type_=Integer)).subquery("met")
-    sought: AnySelect = ClauseAdapter(met).traverse(statement.where(*join_clauses(names), *_follow(names)))
+    sought: AnySelect = ClauseAdapter(met).traverse(statement.where(*join_clauses(names), *_follow(names, "bounded")))
     return sought.order_by(met.c.met_at).limit(bindparam("take", type_=Integer))
+
+
+def _walk_places(statement: AnySelect, names: frozenset[str], place: Place) -> AnySelect:
+    """Walk the asked ZIPs or districts one by one, each over its ``most`` nearest permits; give the first of all."""
+    name = next(name for name, known in PLACES.items() if known == place)
+    asked = (
+        func.unnest(bindparam(name, type_=ARRAY(Text)))
+        .table_valued(Column("asked", Text))
+        .render_derived(name="places")
+    )
+    column, origin = permits.c[place], func.apart(ORIGIN_MERCATOR, asked.c.asked, type_=Geometry(srid=3857))
+    shifted = func.apart(permits.c.mercator, column, type_=Geometry(srid=3857))
+    in_box = shifted.op("&&")(func.ST_Expand(origin, REACH, type_=Geometry(srid=3857)))
+    met_at: Label[float] = shifted.op("<->", return_type=Double())(origin).label("met_at")
+    ordered = select(permits, met_at).where(in_box, column == asked.c.asked).order_by(met_at).correlate(asked)
+    met = ordered.limit(bindparam("most", type_=Integer)).subquery("met")
+    clauses = [ClauseAdapter(met).traverse(clause) for clause in (*join_clauses(names), *_follow(names, "bounded"))]
+    taken = select(met).where(*clauses).order_by(met.c.met_at).limit(bindparam("take", type_=Integer)).lateral("taken")
+    sought: AnySelect = ClauseAdapter(taken).traverse(statement).select_from(asked.join(taken, true()))
+    return sought.order_by(taken.c.met_at).limit(bindparam("take", type_=Integer))
 
 
 @cache
 def compile_estimate(names: frozenset[str]) -> str:
-    """Give the statement that tells how many permits the planner expects in the box, and of the filters."""
-    expected = [compile_text(select(permits.c.city).where(*where)) for where in ([IN_BOX], join_clauses(names))]
+    """Give the statement that tells what the planner expects: permits in the box, of the filters and in the places."""
+    places = [[CLAUSES[name]] for name in PLACES if name in names][:1]
+    counted = ([IN_BOX], join_clauses(names), *places)
+    expected = [compile_text(select(permits.c.city).where(*where)) for where in counted]
     return "EXPLAIN (FORMAT JSON) " + " UNION ALL ".join(expected)
 
 
@@ -286,7 +340,18 @@ def bind_near(query: NearQuery, register: Register, after: Position | None, fram
         values |= {"x": framed.x, "y": framed.y, "reach": framed.reach}
     if after is not None:
         values |= {"after_m": after.distance_m(), "after_city": after.city, "after_source_id": after.source_id}
+        values |= bind_steps(after.distance_m(), framed)
     return values
+
+
+def bind_steps(after_m: float, framed: Frame) -> dict[str, float]:
+    """Give below which step of the Mercator plane all lie nearer than a distance, and above which all lie farther."""
+    if framed.walk != "mercator":
+        return {}
+    return {
+        "nearer": (after_m - ROUNDING_M) / framed.most_m,
+        "farther": (after_m + ROUNDING_M) / framed.least_m,
+    }
 
 
 @dataclass(frozen=True)
@@ -302,6 +367,22 @@ class Search:
     def is_filtered(self) -> bool:
         """Whether the permits have to meet more than a place and a city."""
         return self.framed.walk == "mercator" and bool(self.values.keys() - UNSELECTIVE)
+
+    @property
+    def place(self) -> Place | None:
+        """By which index of places its filters may be walked."""
+        return next((place for name, place in PLACES.items() if name in self.values), None)
+
+    @property
+    def reads_one_place(self) -> bool:
+        """Whether a walk by that index is one alone, which may be bounded: of several one would end before another."""
+        first = next((name for name in PLACES if name in self.values), None)
+        return first is not None and len(self.values[first]) == 1
+
+    @property
+    def has_more_filters(self) -> bool:
+        """Whether its filters are more than one, so that a walk by that index may pass many permits."""
+        return len(self.values.keys() - UNSELECTIVE) > 1
 
     @property
     def take(self) -> int:
@@ -331,10 +412,12 @@ def start_search(query: NearQuery, register: Register, after: Position | None, *
 class Course:
     """How far a filtered search may walk before all matches are fetched and sorted instead; 0: at once.
 
-    ``most`` None: the walk is short, or the matches are so many, that it need not be bounded.
+    ``most`` None: the walk is short, or the matches are so many, that it need not be bounded. ``place``: by which index
+    of places it walks, if by one.
     """
 
     most: int | None
+    place: Place | None = None
 
 
 def set_course(take: int, *, in_box: float, matching: float, known: int) -> Course:
@@ -345,6 +428,14 @@ def set_course(take: int, *, in_box: float, matching: float, known: int) -> Cour
     worth = matching * SIFTED_US / WALKED_US
     most = math.ceil(max(min(expected * WALK_SLACK, 2 * worth), WALK_LEAST))
     return Course(None if in_box <= max(most, worth) else most)
+
+
+def set_placed_course(take: int, place: Place, *, in_box: float, matching: float, in_places: float) -> Course:
+    """Choose where the filters name places and the box is large: so many permits are theirs, whatever lies nearer."""
+    expected = min(in_box, take * in_places / max(matching, 1))
+    if matching * SIFTED_US < expected * PLACED_US:
+        return Course(0)
+    return Course(math.ceil(max(expected * WALK_SLACK, WALK_LEAST)), place)
 
 
 async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tuple[list[T], Walk]:
@@ -360,22 +451,49 @@ async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tu
     return await fetch("sifted", values | {"take": search.take + search.wanted // 8 + 40}), "measured"
 
 
-async def find_nearest(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
-    """Find the wanted permits, nearest first; equal distances are ordered by city and source id."""
+async def find_placed(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T] | None:
+    """Find the first permits of the asked places, as many as prove themselves; None where a walk met its ``most``."""
+    if course.place is None:
+        return None
+    most = course.most if search.reads_one_place and search.has_more_filters else UNBOUNDED
+    take = search.take
+    while True:
+        found = await fetch(course.place, search.values | {"take": take, "most": most})
+        if len(found) < take:
+            return found if most == UNBOUNDED else None
+        distances_m = [shape.key(candidate)[0] for candidate in found]
+        if search.find_bound(distances_m, max(map(shape.step, found))) is None:
+            return found
+        take *= 2
+
+
+async def find_proven(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
+    """Find the first permits, and by distance those within reach of them where they do not prove themselves."""
     candidates, proof = await find_candidates(search, course, fetch)
     if candidates:
         distances_m = [shape.key(candidate)[0] for candidate in candidates]
         bound = search.find_bound(distances_m, max(map(shape.step, candidates)))
         if bound is not None:
             reach_m = min(search.area.radius_m, bound + ROUNDING_M)
-            candidates = await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
+            return await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
+    return candidates
+
+
+async def find_nearest(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
+    """Find the wanted permits, nearest first; equal distances are ordered by city and source id."""
+    candidates = await find_placed(search, course, fetch, shape)
+    if candidates is None:
+        candidates = await find_proven(search, Course(0) if course.place else course, fetch, shape)
     inside = (candidate for candidate in candidates if shape.key(candidate)[0] <= search.area.radius_m)
     return sorted(inside, key=shape.key)[: search.wanted]
 
 
 def read_course(search: Search, register: Register, plan: Any, *, seen: int) -> Course:  # noqa: ANN401 - JSON
-    """Read the planner's two figures, of :func:`compile_estimate`, and choose; what was seen is met again."""
-    in_box, matching = (part["Plan Rows"] for part in plan[0]["Plan"]["Plans"])
+    """Read the planner's figures, of :func:`compile_estimate`, and choose; what was seen is met again."""
+    in_box, matching, *in_places = (part["Plan Rows"] for part in plan[0]["Plan"]["Plans"])
+    if search.place and in_box > WALK_LEAST:
+        take = search.take + seen
+        return set_placed_course(take, search.place, in_box=in_box, matching=matching, in_places=in_places[0])
     known = sum(state.permits for state in register.cities.values())
     return set_course(search.take + seen, in_box=in_box, matching=matching, known=known)
 

@@ -187,6 +187,8 @@ Index(
     postgresql_using="gin",
 )
 Index("ix_permits_mercator", permits.c.mercator, postgresql_using="gist")
+Index("ix_permits_zip_mercator", func.apart(permits.c.mercator, permits.c.zip), postgresql_using="gist")
+Index("ix_permits_district_mercator", func.apart(permits.c.mercator, permits.c.district), postgresql_using="gist")
 Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)

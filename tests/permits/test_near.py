@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.database import open_session
 from app.errors import MalformedCursor, RefusedQuery
+from app.permits.cursor import Position
 from app.permits.features import AnyRow
 from app.permits.filters import Area
 from app.permits.near import (
@@ -28,6 +29,7 @@ from app.permits.near import (
     Frame,
     NearPage,
     NearQuery,
+    Place,
     Search,
     Values,
     Walk,
@@ -36,6 +38,7 @@ from app.permits.near import (
     frame,
     select_candidates,
     set_course,
+    set_placed_course,
     start_search,
 )
 from app.permits.register import find_register
@@ -221,7 +224,7 @@ def test_candidates_beyond_the_radius_prove_that_all_within_it_were_met() -> Non
 
 
 @pytest.mark.parametrize("lat", [0.0, 0.05, 0.09, -33.9, 30.27, 61.2, -83.8])
-def test_a_metre_of_the_walk_is_never_shorter_than_the_frame_says(lat: float) -> None:
+def test_a_metre_of_the_walk_is_never_shorter_or_longer_than_the_frame_says(lat: float) -> None:
     framed = frame(Area(lat=lat, lng=10.0, radius_m=10_000))
     assert framed.walk == "mercator"
     project = Transformer.from_crs(4326, 3857, always_xy=True).transform
@@ -230,7 +233,8 @@ def test_a_metre_of_the_walk_is_never_shorter_than_the_frame_says(lat: float) ->
         for distance_m in (1.0, 5_000.0, 10_000.0):
             end = Geodesic.WGS84.Direct(lat, 10.0, azimuth, distance_m)
             x, y = project(end["lon2"], end["lat2"])
-            assert math.hypot(x - framed.x, y - framed.y) * framed.least_m <= distance_m
+            step = math.hypot(x - framed.x, y - framed.y)
+            assert step * framed.least_m <= distance_m <= step * framed.most_m
             assert max(abs(x - framed.x), abs(y - framed.y)) < framed.reach
 
 
@@ -282,14 +286,14 @@ def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:
     return pools
 
 
-async def find_by(engine: AsyncEngine, query: NearQuery, course: Course) -> list[AnyRow]:
+async def find_by(engine: AsyncEngine, query: NearQuery, course: Course, after: Position | None = None) -> list[AnyRow]:
     """Find a page by one course, whatever the planner expects."""
 
     async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
         return list(await session.execute(select_candidates(frozenset(search.values), walk), values))
 
     async with open_session(engine) as session:
-        search = start_search(query, await find_register(session), None, wanted=query.limit)
+        search = start_search(query, await find_register(session), after, wanted=query.limit)
         return await find_nearest(search, course, fetch, TYPED)
 
 
@@ -307,6 +311,58 @@ async def test_filtered_near_equals_brute_force_whatever_the_course(
         expected = [source_id for distance_m, source_id in measured if distance_m <= query.radius_m]
         found = await find_by(engine, query, course)
         assert [row.source_id for row in found] == expected[: query.limit]
+
+
+@pytest.mark.parametrize("course", [Course(None), Course(0), Course(1), Course(50), Course(10_000)])
+async def test_pages_of_filtered_permits_lose_and_repeat_none_whatever_the_course(
+    course: Course, store: Store, engine: AsyncEngine
+) -> None:
+    origin = (30.2672, -97.7431)
+    pools = add_kinds(store, random.Random(20_201_126))
+    measured = sorted((round(geodesic_m(origin, point), 3), source_id) for source_id, point in pools.items())
+    query = NearQuery(lat=origin[0], lng=origin[1], radius_m=2_500, limit=4, category=("pool",))  # type: ignore[arg-type]
+    paged: list[str] = []
+    after = None
+    while page := await find_by(engine, query, course, after):
+        paged += [row.source_id for row in page]
+        last, key = page[-1], repr(page[-1].distance_m)
+        after = Position(of="", data_version=1, key=key, city=last.city, source_id=last.source_id, seen=len(paged))
+    assert paged == [source_id for distance_m, source_id in measured if distance_m <= 2_500]
+    assert len(paged) > 40
+
+
+@pytest.mark.parametrize("wanted", ["one", "one and more filters", "several"])
+@pytest.mark.parametrize("place", ["zip", "district"])
+@pytest.mark.parametrize("most", [1, 10_000])
+async def test_near_in_places_equals_brute_force(
+    place: Place, wanted: str, most: int, store: Store, engine: AsyncEngine
+) -> None:
+    chance = random.Random(20_201_127)
+    words = {"zip": ["78701", "78702", "78704", "78705"], "district": ["1", "2", "4", "5"]}[place]
+    asked = words[1:3] if wanted == "several" else words[1:2]
+    categories = ("pool",) if wanted == "one and more filters" else ()
+    meant = {}
+    for lat, lng in scatter(chance, (30.2672, -97.7431), 500, spread=0.05) + [(30.2672, -97.7431)] * 100:
+        told, kind = chance.choice(words), chance.choice(["pool", "roof"])
+        source_id = store.add_permit(lat=lat, lng=lng, categories=[kind], **{place: told})
+        if told in asked and kind in (categories or ("pool", "roof")):
+            meant[source_id] = (lat, lng)
+    store.publish()
+    for _ in range(8):
+        origin = scatter(chance, (30.2672, -97.7431), 1, spread=0.08)[0]
+        circle = {"lat": origin[0], "lng": origin[1], "radius_m": chance.choice([1_500, 10_000])}
+        filters = {place: tuple(asked), "category": categories}
+        query = NearQuery.model_validate(circle | filters | {"limit": chance.choice([1, 9, 40, 1_000])})
+        found = await find_by(engine, query, Course(most, place))
+        measured = sorted((round(geodesic_m(origin, point), 3), source_id) for source_id, point in meant.items())
+        expected = [source_id for distance_m, source_id in measured if distance_m <= query.radius_m]
+        assert [row.source_id for row in found] == expected[: query.limit]
+
+
+def test_a_search_in_places_walks_them_unless_matches_are_few() -> None:
+    few = set_placed_course(126, "zip", in_box=1_400_000, matching=10, in_places=200_000)
+    many = set_placed_course(126, "zip", in_box=1_400_000, matching=200_000, in_places=200_000)
+    assert (few, many) == (Course(0), Course(10_000, "zip"))
 
 
 def test_a_search_for_few_matches_fetches_them_all_and_one_for_many_walks() -> None:
