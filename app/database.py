@@ -27,6 +27,7 @@ PRIVATE_URL_FILE = Path(".undervolt/database_url")
 POOL_WAIT_S = 5
 CONNECT_S = 3
 CLOSE_S = 1
+RECONNECT_S = 1
 QUERY_CANCELED = "57014"
 DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 TOO_SLOW = "the query took too long; narrow it by a smaller radius, a period or a category"
@@ -161,6 +162,8 @@ class Reader:
             min_size=1,
             max_size=settings.database_pool_size,
             timeout=CONNECT_S,
+            # Then the next caller's wish begins anew: left to itself the pool tries ever more seldom.
+            reconnect_timeout=RECONNECT_S,
             configure=keep_unlogged,
             name="undervolt",
             open=False,
