@@ -28,6 +28,8 @@ POOL_WAIT_S = 5
 CONNECT_S = 3
 CLOSE_S = 1
 RECONNECT_S = 1
+SHAPES_MAX = 512
+"""Statements that are kept compiled: by the names of their values, which callers choose among some 2^16 sets."""
 QUERY_CANCELED = "57014"
 DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 TOO_SLOW = "the query took too long; narrow it by a smaller radius, a period or a category"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Float
 
 from app.cities.city import find_city
+from app.database import SHAPES_MAX
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.areas import join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
@@ -225,7 +226,7 @@ LATER = and_(
 )
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def select_changed(names: frozenset[str]) -> AnySelect:
     """Select one city's ``take`` permits changed last, by runs after ``floor``, and behind a position if bound."""
     columns = (FEATURE, *(permits.c[name] for name in ("city", "source_id", "first_run", "changed_run", "removed_run")))

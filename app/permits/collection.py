@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
 
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from sqlalchemy import Integer, Select, Text, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Reader, compile_text
+from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import NoSuchCity, NoSuchPermit, RemovedPermit, UnknownWord
 from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode, fingerprint
@@ -105,7 +105,7 @@ class CollectionPage:
     number_matched: int | None = None
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_collected(names: frozenset[str]) -> str:
     """Give the statement for the first ``take`` permits by their key, after a position where one is bound."""
     statement = select(*READY_COLUMNS).where(*join_clauses(names), *join_area(names))

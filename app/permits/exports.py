@@ -5,7 +5,7 @@ import io
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Self
 
 import orjson
@@ -14,7 +14,15 @@ from psycopg import AsyncConnection, IsolationLevel
 from pydantic import Field, model_validator
 from sqlalchemy import Integer, bindparam, func, select
 
-from app.database import TOO_SLOW, UNAVAILABLE, compile_text, connection_arguments, find_read_url, keep_unlogged
+from app.database import (
+    SHAPES_MAX,
+    TOO_SLOW,
+    UNAVAILABLE,
+    compile_text,
+    connection_arguments,
+    find_read_url,
+    keep_unlogged,
+)
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.features import FEATURE
@@ -130,13 +138,13 @@ def _join(names: frozenset[str]) -> list[Any]:
     return [*join_clauses(names), *join_area(names), *([WITHIN] if "radius_m" in names else [])]
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def _compile_count(names: frozenset[str]) -> str:
     found = select(permits.c.city).where(*_join(names)).limit(bindparam("take", type_=Integer)).subquery()
     return compile_text(select(func.count()).select_from(found))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def _compile_rows(names: frozenset[str]) -> str:
     statement = select(FEATURE, permits.c.city).where(*_join(names))
     statement = statement.order_by(permits.c.city, permits.c.source_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.database import Reader, compile_text
+from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import NoSuchPermit, RemovedPermit
 from app.permits.areas import BoxText, Polygon, bind_area, join_area, name_wrong_rings, read_polygon
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
@@ -102,7 +102,7 @@ def select_listed(query: PermitFilter, register: Register, order: Literal["newes
     return statement.order_by(key.desc().nulls_last(), permits.c.city, permits.c.source_id)
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_listed(names: frozenset[str], order: Literal["newest", "largest"], part: Part) -> str:
     """Give the statement for the first ``take`` permits of a part of an order, after a position where one is bound."""
     key = SORT_KEYS[order]
@@ -130,7 +130,7 @@ def _follow(key: ColumnElement[Any] | None, key_type: Any) -> ColumnElement[bool
     return and_(key <= reached, or_(key < reached, later_permit))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_nearest(names: frozenset[str], *, by_walk: bool) -> str:
     """Give the statement for the ``take`` nearest permits on the sphere, or within ``reach_m`` on the spheroid."""
     sphere_m: ColumnElement[float] = permits.c.location.op("<->", return_type=Double())(ORIGIN)

@@ -7,7 +7,7 @@ on the spheroid prove that no other permit is nearer.
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, Literal, TypeVar
 
@@ -35,7 +35,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.util import ClauseAdapter
 
-from app.database import Reader, compile_text
+from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE, FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
@@ -241,7 +241,7 @@ def within(area: Area) -> ColumnElement[bool]:
     return func.ST_DWithin(permits.c.location, geography_point(area), area.radius_m)
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False) -> AnySelect:
     """Select the first ``take`` permits of a walk, each with its distance on the spheroid and its ``step`` in the walk.
 
@@ -301,7 +301,7 @@ def _walk_places(statement: AnySelect, names: frozenset[str], place: Place) -> A
     return sought.order_by(taken.c.met_at).limit(bindparam("take", type_=Integer))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_estimate(names: frozenset[str]) -> str:
     """Give the statement that tells what the planner expects: permits in the box, of the filters and in the places."""
     places = [[CLAUSES[name]] for name in PLACES if name in names][:1]
@@ -310,19 +310,19 @@ def compile_estimate(names: frozenset[str]) -> str:
     return "EXPLAIN (FORMAT JSON) " + " UNION ALL ".join(expected)
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def select_count(names: frozenset[str]) -> Select[int]:
     """Select the number of permits in the circle."""
     return select(func.count()).select_from(permits).where(WITHIN, *join_clauses(names - {"after_m"}))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_count(names: frozenset[str]) -> str:
     """Give the text of :func:`select_count` as psycopg takes it."""
     return compile_text(select_count(names))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_candidates(names: frozenset[str], walk: Walk) -> str:
     """Give the text of :func:`select_candidates`, ready, as psycopg takes it.
 

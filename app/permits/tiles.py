@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from geoalchemy2 import Geometry
@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.database import Reader, compile_text
+from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import TooSlow
 from app.permits.areas import Box
 from app.permits.features import WGS84, AnySelect, planar
@@ -141,7 +141,7 @@ def select_counted() -> AnySelect:
     return select(*sums, MARKED).where(*here)
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def select_points(names: frozenset[str]) -> AnySelect:
     """Select the layer of a tile's points, up to one more than it may hold, and their number."""
     columns = permits.c
@@ -185,7 +185,7 @@ def select_kept_cells(*, of_category: bool) -> AnySelect:
     return select(_layer(cells, "cells"), MARKED).select_from(cells)
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def select_gathered_cells(names: frozenset[str]) -> AnySelect:
     """Select the layer of a tile's cells, counted from the permits of a filter."""
     column, row = (of.op(">>")(_bound("cell_shift")) for of in (COLUMN, ROW))
@@ -226,7 +226,7 @@ def select_bounds() -> Select[int, int, int, int, str]:
     return select(*ends, MARKED).where(CITIES, cells.level == _constant(BOUNDS_LEVEL))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_points(names: frozenset[str]) -> str:
     """Give the text of :func:`select_points` as psycopg takes it."""
     return compile_text(select_points(names))
@@ -238,7 +238,7 @@ def compile_kept_cells(*, of_category: bool) -> str:
     return compile_text(select_kept_cells(of_category=of_category))
 
 
-@cache
+@lru_cache(maxsize=SHAPES_MAX)
 def compile_gathered_cells(names: frozenset[str]) -> str:
     """Give the text of :func:`select_gathered_cells` as psycopg takes it."""
     return compile_text(select_gathered_cells(names))
