@@ -12,11 +12,10 @@ depends_on = None
 # which keeps four bytes a number, is true to 4 m; the store orders by the true ones. Places that fall on one square
 # are told apart by their names.
 APART = """
-CREATE FUNCTION apart(point geometry, place text) RETURNS geometry LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT ST_Translate(
+CREATE FUNCTION apart(point geometry, place text) RETURNS geometry LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  RETURN ST_Translate(
     point, (hashtext(place) & 63) * 500000::double precision, (hashtext(place) >> 6 & 63) * 500000::double precision
   )
-$$
 """
 
 

@@ -384,10 +384,10 @@ async def test_a_question_that_a_stop_cuts_off_may_be_asked_again(settings: Sett
 @pytest.mark.parametrize("is_length_told", [True, False])
 async def test_a_body_without_end_is_413(client: httpx.AsyncClient, path: str, is_length_told: bool) -> None:
     async def give_parts() -> AsyncGenerator[bytes]:
-        for _ in range(64):
+        for _ in range(80):
             yield b"[" * 8192
 
-    content = b"[" * 300_000 if is_length_told else give_parts()
+    content = b"[" * 600_000 if is_length_told else give_parts()
     reply = await client.post(path, content=content, headers={"Content-Type": "application/json"})
     assert (reply.status_code, reply.headers["content-type"]) == (413, "application/problem+json")
 
