@@ -1,15 +1,13 @@
 """PermitFilter: which permits are meant, as a query string, a plan and a tile all say it, and its WHERE clauses."""
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Date, Numeric, Text, any_, bindparam, func, or_
+from sqlalchemy import BigInteger, ColumnElement, Date, Numeric, Text, any_, bindparam, func, or_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.visitors import cloned_traverse
 
 from app.errors import UnknownWord
 from app.permits.register import Register
@@ -174,25 +172,6 @@ WORD_FIELDS = {
 }
 """By field of a filter: the column whose words it takes."""
 AS_GIVEN = ("issued_from", "issued_to", "applied_from", "applied_to", "min_value_usd", "max_value_usd", "q")
-
-
-def where_clauses(wanted: PermitFilter, register: Register) -> list[ColumnElement[bool]]:
-    """Give the clauses that a permit has to meet, with their values; the place is not among them.
-
-    Raises :class:`UnknownWord` for a closed word that the register does not know, and :class:`NoSuchCity`.
-    """
-    values = bind_filter(wanted, register)
-    return [with_values(clause, values) for clause in join_clauses(frozenset(values))]
-
-
-def with_values(clause: ColumnElement[bool], values: Mapping[str, Any]) -> ColumnElement[bool]:
-    """Give a clause with the values bound into it, for a statement that is made for one query alone."""
-
-    def bind(parameter: BindParameter[Any]) -> None:
-        parameter.value = values.get(parameter.key, parameter.value)
-        parameter.required = False
-
-    return cloned_traverse(clause, {}, {"bindparam": bind})
 
 
 def join_clauses(names: frozenset[str], *, with_removed: bool = False) -> list[ColumnElement[bool]]:
