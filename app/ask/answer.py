@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.ask.facts import Fact, Facts, gather, unit_of
+from app.ask.facts import UNITS, Fact, Facts, gather
 from app.ask.grammar import Reading
 from app.ask.interpreter import Interpretation, Meanings, interpret
 from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
-from app.ask.phrases import GROUP_PHRASES, money
+from app.ask.phrases import describe_group, write_figure
 from app.ask.plan import Plan
 from app.ask.planner import Planned, Question, plan_question, plan_reading, read_again
 from app.ask.verifier import Verified
@@ -161,11 +161,12 @@ async def respond(resources: Resources, prepared: Prepared, emit: Emit) -> None:
     planned, facts = prepared.planned, prepared.facts
     await emit(Event("plan", planned.render()))
     await emit(Event("facts", {"facts": [fact.render() for fact in facts.items] if facts else []}))
-    answer = {"kind": planned.outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
+    outcome = "decline" if facts is not None and facts.is_declined else planned.outcome
+    answer = {"kind": outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
     await emit(Event("answer", answer))
-    if facts is not None and prepared.asked.narrate:
+    if facts is not None and facts.items and prepared.asked.narrate:
         await narrate_in_time(resources, prepared, facts, emit)
-    resources.router.metrics.note_answer(planned.outcome, find_teller(prepared))
+    resources.router.metrics.note_answer(outcome, find_teller(prepared))
     await emit(Event("done", render_done(prepared)))
 
 
@@ -250,24 +251,28 @@ def tell_facts(facts: Facts) -> list[dict[str, Any]]:
     labelled = [fact for fact in facts.items if fact.label]
     told = [say(fact.sentence, fact) for fact in facts.items if not fact.label]
     if labelled:
-        plan = facts.plan
-        head = (
-            "By year of issue"
-            if plan.kind == "series"
-            else f"The largest by {GROUP_PHRASES[plan.group_by or 'category']}"
-        )
-        listed = ", ".join(f"{fact.label} ({write(fact)})" for fact in labelled)
-        told.append(say(f"{head}: {listed}.", *labelled))
-        told += [say(fact.sentence, fact) for fact in labelled if "partial" in fact.sentence]
+        before = facts.items.index(labelled[0])
+        told.insert(before, tell_list(facts, labelled))
+        partial = [say(fact.sentence, fact) for fact in labelled if "partial" in fact.sentence]
+        told[before + 1 : before + 1] = partial
     return told
+
+
+def tell_list(facts: Facts, labelled: list[Fact]) -> dict[str, Any]:
+    """Tell groups or periods in one sentence."""
+    plan = facts.plan
+    heads = {"series": f"By {plan.period or 'year'} of issue", "changed": "Changed"}
+    head = heads.get(plan.kind) or f"The largest by {describe_group(plan)}"
+    listed = ", ".join(f"{fact.label} ({write_figure(fact.value, fact.unit)})" for fact in labelled)
+    return say(f"{head}: {listed}.", *labelled)
 
 
 def tell_standing(facts: Facts) -> list[dict[str, Any]]:
     """Say which years are not there, what sums are of, how far the data reach, and that invented data are invented."""
-    told = []
+    told = [say(remark) for remark in facts.remarks]
     if facts.absent_years:
         told.append(say(f"The register holds no permit issued in {join_years(facts.absent_years)}."))
-    if facts.plan.measure == "value_usd":
+    if "value" in facts.plan.measure and not facts.is_declined:
         told.append(say("Costs are as each permit states them; the permits of one project may each state the whole."))
     for city, stand in facts.as_of["cities"].items():
         if stand["data_through"]:
@@ -291,17 +296,44 @@ def join_years(years: Sequence[int]) -> str:
 def check_premise(planned: Planned, facts: Facts) -> list[dict[str, Any]]:
     """Confirm or correct a number that the question takes for granted, where facts have the same unit."""
     premise = planned.reading.premise
-    if premise is None:
+    if premise is None or facts.is_declined:
         return []
-    if premise.unit == "permits" and facts.plan.kind == "count":
-        return [judge(premise.value, "", facts.items[0].value, facts.items[0])]
-    if premise.unit == "percent" and facts.plan.kind == "compare":
-        one, other = [fact for fact in facts.items if fact.unit == unit_of(facts.plan)][:2]
-        before, after = (one, other) if is_earlier(facts.plan) else (other, one)
-        if isinstance(before.value, int | float) and isinstance(after.value, int | float) and before.value:
-            change = round((after.value - before.value) / before.value * 100, 1)
-            return [judge(premise.value, " %", change, before, after)]
-    return [say(f"The {premise.value:,} of the question was not checked.")]
+    unit = "" if premise.unit == "permits" else " %"
+    found = find_claimed(premise.unit, facts)
+    if found is None:
+        return [say(f"The {premise.value:,}{unit} of the question was not checked.")]
+    real, about = found
+    return [judge(premise.value, unit, real, *about)]
+
+
+def find_claimed(unit: str, facts: Facts) -> tuple[int | float, tuple[Fact, ...]] | None:
+    """Find the real figure of what a question claims, and the facts that it comes from."""
+    plan, items = facts.plan, facts.items
+    if unit == "percent" and plan.kind == "compare":
+        return find_change(facts)
+    if unit == "percent":
+        wanted = [fact for fact in items if fact.unit == "percent"]
+    elif plan.kind == "joined":
+        wanted = [fact for fact in items if fact.unit == "addresses"]
+    else:
+        wanted = [fact for fact in items if fact.unit == "permits"] if plan.kind != "compare" else []
+    real = wanted[0].value if wanted else None
+    return (real, (wanted[0],)) if isinstance(real, int | float) else None
+
+
+def find_change(facts: Facts) -> tuple[float, tuple[Fact, ...]] | None:
+    """Find by how many percent the later side of a comparison, or the first of two kinds, differs from the other."""
+    sides = [fact for fact in facts.items if fact.unit == UNITS[facts.plan.measure]]
+    if facts.plan.measure not in ("permits", "permits_per_km2"):
+        # Beside each figure of costs or days stands no other of that unit but the difference.
+        sides = [fact for fact in sides if fact.value is not None]
+    if len(sides) < 2:
+        return None
+    one, other = sides[:2]
+    before, after = (one, other) if is_earlier(facts.plan) else (other, one)
+    if not (isinstance(before.value, int | float) and isinstance(after.value, int | float) and before.value > 0):
+        return None
+    return round((after.value - before.value) / before.value * 100, 1), (before, after)
 
 
 def judge(claimed: Decimal, unit: str, real: object, *facts: Fact) -> dict[str, Any]:
@@ -318,11 +350,6 @@ def is_earlier(plan: Plan) -> bool:
     """Tell whether the first side of a comparison is the earlier; of two kinds the second is what is compared with."""
     first, second = plan.where.issued_from, plan.versus.issued_from if plan.versus else None
     return first is not None and second is not None and first < second
-
-
-def write(fact: Fact) -> str:
-    """Write a fact's figure with its unit where that is money."""
-    return money(Decimal(str(fact.value))) if fact.unit == "USD" else f"{fact.value:,}"
 
 
 def say(sentence: str, *facts: Fact) -> dict[str, Any]:

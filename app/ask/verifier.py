@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from app.ask.facts import Facts
+from app.ask.phrases import write_figure
 
 NEUTRAL = frozenset(
     "a an the of in on at to for by from with within and which that there it its is are was were be been has have had "
@@ -23,7 +24,9 @@ POINTERS = frozenset({"these", "those", "them", "they", "such"})
 DENIALS = frozenset({"no", "not", "none", "cannot"})
 BOUNDS = frozenset({"from", "to", "by", "since", "least", "most", "number", "zip"})
 """Words that say what a number behind them is: "by 2014" is not "in 2014", nor "at least 120" 120."""
-UNITS = frozenset({"m", "%"})
+UNITS = frozenset({"m", "%", "day", "square", "address"})
+ORDERED = frozenset({"exceed", "these", "share", "grew", "fell", "other", "later", "first", "per"})
+"""Words of facts whose meaning hangs on the order: who exceeds whom, what is left out, what came first."""
 # A date is one number. A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
 # looks like a zero.
 TOKEN = re.compile(
@@ -55,6 +58,8 @@ class Verifier:
     def __init__(self, facts: Facts) -> None:
         self.facts = [(fact, tokenize(fact.sentence)) for fact in facts.items]
         self.scope = frozenset(content(tokenize(facts.scope)))
+        _, _, apart = facts.scope.partition(" other than ")
+        self.apart = frozenset(content(tokenize(f"other than {apart}"))) if apart else frozenset[str]()
         self.labelled = [(fact, content(tokenize(fact.label or ""))) for fact in facts.items if fact.label]
 
     def check(self, sentence: str) -> Verified | None:
@@ -82,6 +87,8 @@ class Verifier:
         left_out = set(supported) - set(claimed) - POINTERS
         if left_out and not (points_back and left_out <= self.scope):
             return False
+        if not (self.apart.isdisjoint(left_out) or self.apart <= left_out):
+            return False  # what is left out of the permits would be said of them
         kept = [token for token in said if token not in left_out]
         return (
             keeps_neighbours(tokens, said, kept)
@@ -92,11 +99,12 @@ class Verifier:
     def _match_ranking(self, tokens: list[str]) -> tuple[str, ...]:
         """Give the facts of leading groups that a sentence lists in order, each name beside its own figure."""
         claimed = [token for token in content(tokens) if token not in POINTERS]
-        if any(bonds(tokens)):
+        figures = [tokenize(write_figure(fact.value, fact.unit)) for fact, _ in self.labelled]
+        if set(bonds(tokens)) - {bond for figure in figures for bond in bonds(figure)}:
             return ()
         ids: list[str] = []
-        for fact, label in self.labelled:
-            figure = content(tokenize(f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"))
+        for (fact, label), told in zip(self.labelled, figures, strict=True):
+            figure = content(told)
             length = len(label) + len(figure)
             if claimed[:length] not in (label + figure, figure + label):
                 break
@@ -179,11 +187,11 @@ def around(tokens: list[str], place: int) -> Iterator[str]:
 
 
 def keeps_order(claimed: list[str], supported: list[str]) -> bool:
-    """Tell whether a sentence that compares, or tells a part of a whole, keeps the fact's order.
+    """Tell whether a sentence that compares, tells a part of a whole, or leaves something out keeps the fact's order.
 
     "A exceeds B" is not "B exceeds A".
     """
-    if {"exceed", "these"}.isdisjoint(supported):
+    if ORDERED.isdisjoint(supported):
         return True
     rest = iter(supported)
     return all(token in rest for token in claimed if token not in POINTERS)
