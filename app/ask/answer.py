@@ -19,9 +19,9 @@ from app.ask.grammar import Reading
 from app.ask.interpreter import Interpretation, Meanings, interpret
 from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
-from app.ask.phrases import describe_group, write_figure
+from app.ask.phrases import MEASURE_PHRASES, describe_group, write_figure
 from app.ask.plan import Plan
-from app.ask.planner import Planned, Question, plan_question, plan_reading, read_again
+from app.ask.planner import Outcome, Planned, Question, plan_question, plan_reading, read_again
 from app.ask.verifier import Verified
 from app.backends.base import Prompt
 from app.backends.router import Router
@@ -161,13 +161,18 @@ async def respond(resources: Resources, prepared: Prepared, emit: Emit) -> None:
     planned, facts = prepared.planned, prepared.facts
     await emit(Event("plan", planned.render()))
     await emit(Event("facts", {"facts": [fact.render() for fact in facts.items] if facts else []}))
-    outcome = "decline" if facts is not None and facts.is_declined else planned.outcome
+    outcome = choose_outcome(planned, facts)
     answer = {"kind": outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
     await emit(Event("answer", answer))
     if facts is not None and facts.items and prepared.asked.narrate:
         await narrate_in_time(resources, prepared, facts, emit)
     resources.router.metrics.note_answer(outcome, find_teller(prepared))
     await emit(Event("done", render_done(prepared)))
+
+
+def choose_outcome(planned: Planned, facts: Facts | None) -> Outcome:
+    """Give the kind of an answer; what the register has no column for is found only with the facts."""
+    return "decline" if facts is not None and facts.is_declined else planned.outcome
 
 
 def find_teller(prepared: Prepared) -> Teller:
@@ -263,6 +268,7 @@ def tell_list(facts: Facts, labelled: list[Fact]) -> dict[str, Any]:
     plan = facts.plan
     heads = {"series": f"By {plan.period or 'year'} of issue", "changed": "Changed"}
     head = heads.get(plan.kind) or f"The largest by {describe_group(plan)}"
+    head += "" if plan.measure == "permits" else f", by {MEASURE_PHRASES[plan.measure]}"
     listed = ", ".join(f"{fact.label} ({write_figure(fact.value, fact.unit)})" for fact in labelled)
     return say(f"{head}: {listed}.", *labelled)
 
@@ -311,23 +317,19 @@ def find_claimed(unit: str, facts: Facts) -> tuple[int | float, tuple[Fact, ...]
     plan, items = facts.plan, facts.items
     if unit == "percent" and plan.kind == "compare":
         return find_change(facts)
+    wanted: list[Fact] = []
     if unit == "percent":
         wanted = [fact for fact in items if fact.unit == "percent"]
-    elif plan.kind == "joined":
-        wanted = [fact for fact in items if fact.unit == "addresses"]
-    else:
-        wanted = [fact for fact in items if fact.unit == "permits"] if plan.kind != "compare" else []
+    elif plan.kind in ("count", "joined"):
+        wanted = [fact for fact in items if fact.unit == ("permits" if plan.kind == "count" else "addresses")]
     real = wanted[0].value if wanted else None
     return (real, (wanted[0],)) if isinstance(real, int | float) else None
 
 
 def find_change(facts: Facts) -> tuple[float, tuple[Fact, ...]] | None:
     """Find by how many percent the later side of a comparison, or the first of two kinds, differs from the other."""
-    sides = [fact for fact in facts.items if fact.unit == UNITS[facts.plan.measure]]
-    if facts.plan.measure not in ("permits", "permits_per_km2"):
-        # Beside each figure of costs or days stands no other of that unit but the difference.
-        sides = [fact for fact in sides if fact.value is not None]
-    if len(sides) < 2:
+    sides = [fact for fact in facts.items if fact.unit == UNITS[facts.plan.measure] and fact.value is not None]
+    if len(sides) < 3:  # a figure for each side, and the difference
         return None
     one, other = sides[:2]
     before, after = (one, other) if is_earlier(facts.plan) else (other, one)

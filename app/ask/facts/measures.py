@@ -99,7 +99,8 @@ def note_measured(notebook: Notebook, total: Total, where: Where, measure: Measu
         return
     value = measure_of(total, measure)
     sentence = f"The {MEASURE_PHRASES[measure]} of {what} {'adds up to' if measure == 'value_usd' else 'is'}"
-    told = f"{sentence} {write_figure(value, unit)}."
+    before = ", which is before the application" if unit == "days" and value is not None and value < 0 else ""
+    told = f"{sentence} {write_figure(value, unit)}{before}."
     notebook.note(told, value, unit, where, query=query, definition=definition)
     state = "states" if stated == 1 else "state"
     these = f"{stated:,} of {'this' if total.permits == 1 else 'these'} {count_of(total.permits, 'permits')}"

@@ -12,8 +12,9 @@ from app.permits.sizes import measure_area
 from app.permits.stats import count_silent
 
 SILENT = {
-    "location": (("area",), "no usable point"),
+    "location": (("area", "region"), "no usable point"),
     "zip": (("zip",), "no ZIP"),
+    "district": (("district",), "no district"),
     "issued_date": (("issued_from", "issued_to"), "no date of issue"),
     "applied_date": (("applied_from", "applied_to"), "no date of application"),
     "est_project_cost_usd": (("min_value_usd", "max_value_usd"), "no stated cost"),
@@ -108,7 +109,7 @@ async def note_silent(session: AsyncSession, notebook: Notebook) -> None:
     for column, (fields, lack) in SILENT.items():
         if not any(getattr(where, name) for name in fields):
             continue
-        wider = where.model_copy(update={name: () if name == "zip" else None for name in fields})
+        wider = where.model_copy(update={name: Where.model_fields[name].default for name in fields})
         count = await count_silent(session, notebook.register, wider, wider.area, column)
         if count:
             verb = "has" if count == 1 else "have"
