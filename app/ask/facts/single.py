@@ -20,6 +20,14 @@ SILENT = {
     "est_project_cost_usd": (("min_value_usd", "max_value_usd"), "no stated cost"),
 }
 """By column: the parts of a plan that need it, and what a permit without it lacks."""
+COUNTED = {
+    "location": "without_location",
+    "zip": "without_zip",
+    "issued_date": "without_issued_date",
+    "applied_date": "without_applied_date",
+    "est_project_cost_usd": "without_value",
+}
+"""By column: what every run counts of a whole city, so that no permit need be read for it."""
 UNSIZED = (
     "Permits per square kilometre can be told of one area whose size is known:"
     " a circle, or a region, a ZIP or a district whose border is loaded."
@@ -110,8 +118,16 @@ async def note_silent(session: AsyncSession, notebook: Notebook) -> None:
         if not any(getattr(where, name) for name in fields):
             continue
         wider = where.model_copy(update={name: Where.model_fields[name].default for name in fields})
-        count = await count_silent(session, notebook.register, wider, wider.area, column)
+        count = await find_silent(session, notebook, wider, column)
         if count:
             verb = "has" if count == 1 else "have"
             sentence = f"Of the {notebook.describe(wider)}, {count:,} {verb} {lack} and cannot be counted."
             notebook.note(sentence, count, "permits", wider, rows=link_rows(wider, None))
+
+
+async def find_silent(session: AsyncSession, notebook: Notebook, wider: Where, column: str) -> int:
+    """Find how many permits state nothing in a column."""
+    register = notebook.register
+    if wider == Where(city=wider.city) and column in COUNTED:
+        return sum(getattr(register.cities[name], COUNTED[column]) for name in register.choose_cities(wider.city))
+    return await count_silent(session, register, wider, wider.area, column)
