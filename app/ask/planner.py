@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.ask.facts import find_rows
 from app.ask.grammar import Address, Context, Here, Point, Reading, read
 from app.ask.phrases import CATEGORY_PHRASES, describe_plan, join_or
-from app.ask.plan import ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
+from app.ask.plan import MEASURES, ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
 from app.ask.refusals import (
     AMBIGUOUS_ADDRESS,
     DECLINES,
@@ -39,7 +39,7 @@ SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
 """Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""
-KEPT = ("place", "radius_m", "limit", "premise")
+KEPT = ("place", "radius_m", "limit", "premise", "without", "since", "sequence", "period", "group_by", "region_kind")
 """What else than filters a rule may have understood of a question that lacks a subject."""
 WIDER_M = (2_000.0, float(RADIUS_MAX_M))
 """Where "the three nearest" are not within the default radius."""
@@ -56,6 +56,8 @@ class Question(BaseModel, frozen=True, extra="forbid"):
     city: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
     local_only: bool = False
     narrate: bool = True
+    previous_plan: Plan | None = None
+    """The plan of the question before, which a follow-up ("and in 2022?") changes. It is kept nowhere."""
 
     @model_validator(mode="after")
     def _lat_and_lng_come_together(self) -> Self:
@@ -200,8 +202,8 @@ def read_again(
 
 def keeps(reading: Reading, again: Reading) -> bool:
     """Whether all that rules understood at first still stands, and nothing but categories came in."""
-    were = reading.where, reading.versus or reading.where
-    are = again.where, again.versus or again.where
+    were = reading.where, reading.versus or reading.beside or reading.where
+    are = again.where, again.versus or again.beside or again.where
     return (
         all(new.model_copy(update={"category": old.category}) == old for old, new in zip(were, are, strict=True))
         and all(getattr(reading, part) in (None, getattr(again, part)) for part in KEPT)
@@ -218,7 +220,13 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
         "status": register.own_words("status_current", cities),
     }
     titles = {name: find_city(name).title for name in cities}
-    return Context(city_titles=titles, own_words=own, has_point=asked.lat is not None)
+    return Context(
+        city_titles=titles,
+        own_words=own,
+        has_point=asked.lat is not None,
+        region_kinds=frozenset(register.region_kinds(cities)),
+        follows=asked.previous_plan is not None,
+    )
 
 
 def refuse_unclear(reading: Reading) -> None:
@@ -233,7 +241,8 @@ def refuse_unclear(reading: Reading) -> None:
     says_enough = reading.has_subject or (reading.kind in SUBJECTS_THEMSELVES and not reading.leftovers)
     if reading.kind is None or not says_enough:
         raise AskBack(UNCLEAR)
-    if reading.leftovers and reading.where == PermitFilter() and reading.place is None:
+    narrows = reading.where != PermitFilter() or reading.without is not None
+    if reading.leftovers and not narrows and reading.place is None:
         raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)))
 
 
@@ -303,17 +312,29 @@ async def find_address_origin(session: AsyncSession, text: str, cities: tuple[st
 
 def make_plan(reading: Reading, area: Area | None, city: tuple[str, ...]) -> Plan:
     """Put the parts of a reading together, bounded."""
-    shared = {"area": area, "city": reading.where.city or city}
+    kind = reading.kind or "count"
+    shared: dict[str, Any] = {"area": area, "city": reading.where.city or city, "without": reading.without}
+    other = shared | {"without": None} if reading.is_part_without else shared
     order: Order | None = reading.order or ("nearest" if area else "newest")
     return Plan(
-        kind=reading.kind or "count",
-        where=Where.model_validate(reading.where.model_dump() | shared),
-        versus=Where.model_validate(reading.versus.model_dump() | shared) if reading.versus else None,
-        measure="value_usd" if reading.kind == "sum" else reading.measure,
-        group_by=reading.group_by if reading.kind == "top" else None,
-        order=order if reading.kind == "list" else None,
+        kind=kind,
+        where=complete(reading.where, shared),
+        versus=complete(reading.versus, other) if reading.versus else None,
+        beside=complete(reading.beside, shared) if reading.beside else None,
+        sequence=reading.sequence,
+        since=reading.since,
+        measure=MEASURES.get(kind, reading.measure),
+        group_by=reading.group_by if kind == "top" else None,
+        region_kind=reading.region_kind if kind == "top" else None,
+        period=reading.period if kind == "series" else None,
+        order=order if kind == "list" else None,
         limit=min(reading.limit or ROWS_DEFAULT, ROWS_MAX),
     )
+
+
+def complete(side: PermitFilter, shared: Mapping[str, Any]) -> Where:
+    """Make a side of a plan of its own filter and what holds for all of it."""
+    return Where(**{**side.model_dump(), **shared})
 
 
 def tell_meanings(meanings: Mapping[str, Category]) -> Iterator[str]:
@@ -328,6 +349,7 @@ def tell_adjustments(reading: Reading) -> list[str]:
     if reading.leftovers:
         told.append(f"Not understood and left out: {', '.join(reading.leftovers)}.")
     told += [f'"{written}" was read as {meant}.' for written, meant in reading.corrections]
+    told += reading.notes
     if (reading.limit or 0) > ROWS_MAX:
         told.append(f"A list here ends at {ROWS_MAX}; the link under the facts gives all.")
     return told
