@@ -135,7 +135,7 @@ def waits_for_permit(mentions: Sequence[Mention], text: Text) -> bool:
 
 def key_of(mention: Mention) -> str:
     """Name what a mention says: its slot, or its value where that decides the kind."""
-    return mention.values[0] if mention.slot in {"kind", "order", "measure"} else mention.slot
+    return mention.values[0] if mention.slot in {"kind", "order", "measure", "again"} else mention.slot
 
 
 def has_subject(mentions: Sequence[Mention]) -> bool:
