@@ -153,7 +153,7 @@ def _choose_kind(keys: Set[str], group_by: GroupBy | None, signs: Signs) -> Kind
         ("compare", signs.compares),
         ("changed", signs.is_since and "changed" in keys),
         ("joined", signs.joins),
-        ("share", "share" in keys),
+        ("share", "share" in keys and "change" not in keys),
         ("series", "series" in keys or "period" in keys or signs.changes),
         ("top", group_by is not None),
         ("waiting", not _MEASURED["days_to_issue"].isdisjoint(keys - {"slowest"})),
