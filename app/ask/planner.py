@@ -5,7 +5,7 @@ lexicon had them.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Annotated, Any, Literal, Self
@@ -14,11 +14,13 @@ from pydantic import BaseModel, Field, StringConstraints, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ask.facts import find_rows
+from app.ask.followups import find_changes, is_follow_up, try_follow
 from app.ask.grammar import Address, Context, Here, Point, Reading, read
 from app.ask.phrases import CATEGORY_PHRASES, describe_plan, join_or
-from app.ask.plan import ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
+from app.ask.plan import MEASURES, ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
 from app.ask.refusals import (
     AMBIGUOUS_ADDRESS,
+    CONTESTED,
     DECLINES,
     NEGATED,
     PLACELESS,
@@ -39,7 +41,7 @@ SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
 """Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""
-KEPT = ("place", "radius_m", "limit", "premise")
+KEPT = ("place", "radius_m", "limit", "premise", "without", "since", "sequence", "period", "group_by", "region_kind")
 """What else than filters a rule may have understood of a question that lacks a subject."""
 WIDER_M = (2_000.0, float(RADIUS_MAX_M))
 """Where "the three nearest" are not within the default radius."""
@@ -56,6 +58,8 @@ class Question(BaseModel, frozen=True, extra="forbid"):
     city: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
     local_only: bool = False
     narrate: bool = True
+    previous_plan: Plan | None = None
+    """The plan of the question before, which a follow-up ("and in 2022?") changes. It is kept nowhere."""
 
     @model_validator(mode="after")
     def _lat_and_lng_come_together(self) -> Self:
@@ -69,7 +73,7 @@ class Planned:
     """What became of a question. ``sentences`` say why where there is no plan, and what was adjusted where there is.
 
     ``is_open`` tells that words alone are missing which rules do not know, so that a model may be asked for them.
-    ``meanings`` are those that a model gave.
+    ``meanings`` are those that a model gave; ``changed`` names what a follow-up changed of the plan before.
     """
 
     outcome: Outcome
@@ -80,17 +84,25 @@ class Planned:
     did_you_mean: tuple[str, ...] = ()
     is_open: bool = False
     meanings: Mapping[str, Category] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     @property
     def place_label(self) -> str | None:
         """What the middle of the plan's area is called."""
         return str(self.place["label"]) if self.place else None
 
+    def describe(self) -> str | None:
+        """Say the plan in words, and what of the plan before it changes."""
+        if self.plan is None:
+            return None
+        said = describe_plan(self.plan, self.place_label)
+        return f"{said} (as before, but for {join_and(self.changed)})" if self.changed else said
+
     def render(self) -> dict[str, Any]:
         """Give what the ``plan`` event holds."""
         return {
             "plan": self.plan.model_dump(mode="json", exclude_defaults=True) if self.plan else None,
-            "reading": describe_plan(self.plan, self.place_label) if self.plan else None,
+            "reading": self.describe(),
             "planner": "hybrid" if self.meanings else "rules",
             "ignored_words": list(self.reading.leftovers),
             "place": self.place,
@@ -122,7 +134,10 @@ async def plan_question(
             "decline", reading=reading, sentences=(DECLINES[reading.declined].format(cities=titles or "none"),)
         )
     try:
-        refuse_unclear(reading)
+        if follows(asked, reading):
+            refuse_empty(reading)
+        else:
+            refuse_unclear(reading)
     except AskBack as back:
         is_open = lacks_words_alone(reading) and await knows_place(session, reading, asked, cities)
         return Planned("ask_back", reading=reading, sentences=(back.sentence,), is_open=is_open)
@@ -140,6 +155,10 @@ async def plan_reading(
 ) -> Planned:
     """Plan what a clear reading asks for, once its place is found; ``meanings`` are what of it a model gave."""
     named = name_city(asked, city)
+    if asked.previous_plan is not None and follows(asked, reading):
+        return await plan_follow_up(
+            session, asked, asked.previous_plan, reading, cities=register.choose_cities(named), meanings=meanings
+        )
     try:
         place, area = await find_area(session, reading, asked, register.choose_cities(named))
         plan = make_plan(reading, area, named)
@@ -151,6 +170,63 @@ async def plan_reading(
         place |= {"radius_m": plan.where.area.radius_m}
     told = (*tell_meanings(meanings), *tell_adjustments(reading))
     return Planned("answer", plan=plan, place=place, reading=reading, sentences=told, meanings=meanings)
+
+
+async def plan_follow_up(
+    session: AsyncSession,
+    asked: Question,
+    previous: Plan,
+    reading: Reading,
+    *,
+    cities: tuple[str, ...],
+    meanings: Mapping[str, Category],
+) -> Planned:
+    """Plan what a follow-up makes of the plan before; its place stays unless another is named."""
+    try:
+        place, area = await find_new_area(session, reading, asked, previous, cities)
+        plan = try_follow(previous, asked.question, reading, area)
+        if plan is None:
+            raise AskBack(CONTESTED)
+        if plan == previous and reading.leftovers:
+            raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)))
+    except AskBack as back:
+        return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
+    if plan.where.area is not None:
+        place = (place or name_place_before(plan.where.area, asked)) | {"radius_m": plan.where.area.radius_m}
+    told = (*tell_meanings(meanings), *tell_adjustments(reading))
+    changed = tuple(find_changes(previous, plan))
+    return Planned(
+        "answer", plan=plan, place=place, reading=reading, sentences=told, meanings=meanings, changed=changed
+    )
+
+
+async def find_new_area(
+    session: AsyncSession, reading: Reading, asked: Question, previous: Plan, cities: tuple[str, ...]
+) -> tuple[dict[str, Any] | None, Area | None]:
+    """Find the circle that a follow-up names, with the radius before where it says none; None where that stays."""
+    before = previous.where.area
+    is_named = reading.place is not None and (not isinstance(reading.place, Here) or "here" in reading.said)
+    if (reading.radius_m or 0) > RADIUS_MAX_M:
+        raise AskBack(TOO_WIDE.format(radius_m=RADIUS_MAX_M))
+    if not is_named and (before is not None or (reading.radius_m is None and reading.place is None)):
+        return None, None
+    place, area = await find_area(session, reading, asked, cities)
+    if area and before and reading.radius_m is None and not reading.at_place:
+        area = area.model_copy(update={"radius_m": before.radius_m})
+    return place, area
+
+
+def name_place_before(area: Area, asked: Question) -> dict[str, Any]:
+    """Name the middle of a circle that came with the plan before: its own name did not."""
+    is_sent = (asked.lat, asked.lng) == (area.lat, area.lng)
+    label = "the point sent" if is_sent else f"{area.lat:.10g}, {area.lng:.10g}"
+    kind = "point" if is_sent else "coordinates"
+    return {"label": label, "kind": kind, "lat": area.lat, "lng": area.lng, "quality": "given"}
+
+
+def follows(asked: Question, reading: Reading) -> bool:
+    """Whether a question is to be read as a change of the plan that came with it."""
+    return asked.previous_plan is not None and is_follow_up(asked.question, reading)
 
 
 def name_city(asked: Question, city: str | None) -> tuple[str, ...]:
@@ -200,8 +276,8 @@ def read_again(
 
 def keeps(reading: Reading, again: Reading) -> bool:
     """Whether all that rules understood at first still stands, and nothing but categories came in."""
-    were = reading.where, reading.versus or reading.where
-    are = again.where, again.versus or again.where
+    were = reading.where, reading.versus or reading.beside or reading.where
+    are = again.where, again.versus or again.beside or again.where
     return (
         all(new.model_copy(update={"category": old.category}) == old for old, new in zip(were, are, strict=True))
         and all(getattr(reading, part) in (None, getattr(again, part)) for part in KEPT)
@@ -218,11 +294,36 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
         "status": register.own_words("status_current", cities),
     }
     titles = {name: find_city(name).title for name in cities}
-    return Context(city_titles=titles, own_words=own, has_point=asked.lat is not None)
+    return Context(
+        city_titles=titles,
+        own_words=own,
+        has_point=asked.lat is not None,
+        region_kinds=frozenset(register.region_kinds(cities)),
+        follows=asked.previous_plan is not None,
+    )
+
+
+def refuse_empty(reading: Reading) -> None:
+    """Raise :class:`AskBack` for a follow-up that says nothing which rules understand, or what no plan can hold."""
+    refuse_unfit(reading)
+    says_more = (reading.radius_m, reading.place, reading.without, reading.limit) != (None, None, None, None)
+    if reading.said <= {"same", "filler"} and reading.where == PermitFilter() and not says_more:
+        raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)) if reading.leftovers else UNCLEAR)
 
 
 def refuse_unclear(reading: Reading) -> None:
     """Raise :class:`AskBack` where answering would answer another question than was asked."""
+    refuse_unfit(reading)
+    says_enough = reading.has_subject or (reading.kind in SUBJECTS_THEMSELVES and not reading.leftovers)
+    if reading.kind is None or not says_enough:
+        raise AskBack(UNCLEAR)
+    narrows = reading.where != PermitFilter() or reading.without is not None
+    if reading.leftovers and not narrows and reading.place is None:
+        raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)))
+
+
+def refuse_unfit(reading: Reading) -> None:
+    """Raise :class:`AskBack` for words that no plan can hold."""
     if reading.negation is not None:
         raise AskBack(NEGATED.format(word=reading.negation))
     if reading.unclear is not None:
@@ -230,11 +331,6 @@ def refuse_unclear(reading: Reading) -> None:
     if reading.together:
         kinds = [CATEGORY_PHRASES[Category(word)] for word in reading.together]
         raise AskBack(TOGETHER.format(kinds=join_or([f"{kind} permits" for kind in kinds])))
-    says_enough = reading.has_subject or (reading.kind in SUBJECTS_THEMSELVES and not reading.leftovers)
-    if reading.kind is None or not says_enough:
-        raise AskBack(UNCLEAR)
-    if reading.leftovers and reading.where == PermitFilter() and reading.place is None:
-        raise AskBack(UNREAD.format(words=" ".join(reading.leftovers)))
 
 
 async def find_area(
@@ -303,17 +399,34 @@ async def find_address_origin(session: AsyncSession, text: str, cities: tuple[st
 
 def make_plan(reading: Reading, area: Area | None, city: tuple[str, ...]) -> Plan:
     """Put the parts of a reading together, bounded."""
-    shared = {"area": area, "city": reading.where.city or city}
+    kind = reading.kind or "count"
+    shared: dict[str, Any] = {"area": area, "city": reading.where.city or city, "without": reading.without}
+    other = shared | {"without": None} if reading.is_part_without else shared
     order: Order | None = reading.order or ("nearest" if area else "newest")
     return Plan(
-        kind=reading.kind or "count",
-        where=Where.model_validate(reading.where.model_dump() | shared),
-        versus=Where.model_validate(reading.versus.model_dump() | shared) if reading.versus else None,
-        measure="value_usd" if reading.kind == "sum" else reading.measure,
-        group_by=reading.group_by if reading.kind == "top" else None,
-        order=order if reading.kind == "list" else None,
+        kind=kind,
+        where=complete(reading.where, shared),
+        versus=complete(reading.versus, other) if reading.versus else None,
+        beside=complete(reading.beside, shared) if reading.beside else None,
+        sequence=reading.sequence,
+        since=reading.since,
+        measure=MEASURES.get(kind, reading.measure),
+        group_by=reading.group_by if kind == "top" else None,
+        region_kind=reading.region_kind if kind == "top" else None,
+        period=reading.period if kind == "series" else None,
+        order=order if kind == "list" else None,
         limit=min(reading.limit or ROWS_DEFAULT, ROWS_MAX),
     )
+
+
+def complete(side: PermitFilter, shared: Mapping[str, Any]) -> Where:
+    """Make a side of a plan of its own filter and what holds for all of it."""
+    return Where(**{**side.model_dump(), **shared})
+
+
+def join_and(words: Sequence[str]) -> str:
+    """Join words by commas, and the last by "and"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def tell_meanings(meanings: Mapping[str, Category]) -> Iterator[str]:
@@ -328,6 +441,7 @@ def tell_adjustments(reading: Reading) -> list[str]:
     if reading.leftovers:
         told.append(f"Not understood and left out: {', '.join(reading.leftovers)}.")
     told += [f'"{written}" was read as {meant}.' for written, meant in reading.corrections]
+    told += reading.notes
     if (reading.limit or 0) > ROWS_MAX:
         told.append(f"A list here ends at {ROWS_MAX}; the link under the facts gives all.")
     return told

@@ -28,3 +28,4 @@ NEGATED = '"{word}" is not understood here: ask for what is wanted, without leav
 TOO_WIDE = "A circle here ends at {radius_m:,} m: ask for that or less, or for a ZIP."
 UNKNOWN_ADDRESS = "{address} is not in the register."
 AMBIGUOUS_ADDRESS = "{address} is not one place in the register."
+CONTESTED = "It is not clear what of the question before this changes: ask the whole question."

@@ -169,7 +169,7 @@ async def test_the_place_is_the_rules_own(
         ("another city", "juice boxes in Dallas", {}),
         ("a negation", "juice boxes that are not sun catchers", {}),
         ("an order", "ignore juice boxes", {}),
-        ("a figure that nothing computes", "average cost of juice boxes", {}),
+        ("a figure that nothing computes", "average number of juice boxes", {}),
         ("refused on purpose", "solar water heaters in 2014", {}),
         ("an unknown address", "juice boxes near 99 Nowhere Lane", {}),
         ("no place", "juice boxes near me", {}),

@@ -254,9 +254,9 @@ async def test_a_place_comes_from_the_text_or_from_the_caller(
         ("permits near me", {}, "A place is missing", []),
         ("permits within 50 miles of 1205 Harvey St", {}, "10,000", []),
         ("what about it", {}, "not clear", []),
-        ("how many permits that are not solar", {}, '"not"', []),
+        ("how many permits that are not yet paid", {}, '"not"', []),
         ("how many solar permits with a battery", {}, "two kinds at once", []),
-        ("what is the average value of solar permits", {}, "average", []),
+        ("what is the average number of solar permits", {}, "average", []),
         ("how many permits on the marijuana list", {}, "marijuana", []),
     ],
 )

@@ -43,11 +43,19 @@ def _read_percentage(text: Text, index: int, mentions: Sequence[Mention]) -> Pre
         mention for mention in mentions if mention.slot in {"more", "change"} and index - 4 <= mention.at <= index + 3
     ]
     if not near:
-        return None
+        return _read_shared(text, index, mentions)
     text.mark([(index, index + 2)], State.TAKEN)
     value = Decimal(text.tokens[index].word)
     falls = any(text.tokens[mention.at].word in FALLING for mention in near)
     return Premise(-value if falls else value, "percent")
+
+
+def _read_shared(text: Text, index: int, mentions: Sequence[Mention]) -> Premise | None:
+    """Read "40 % of permits are solar" as a share that is claimed."""
+    if not any(mention.values == ("share",) and mention.at == index + 1 for mention in mentions):
+        return None
+    text.mark([(index, index + 1)], State.TAKEN)
+    return Premise(Decimal(text.tokens[index].word), "percent")
 
 
 def _read_claim(text: Text, index: int, mentions: Sequence[Mention]) -> Premise | None:

@@ -68,10 +68,12 @@ def _opens_both(text: Text, first: Mention, mentions: Sequence[Mention]) -> bool
     return any(mention.slot in _NOUNS and mention.end == owning for mention in mentions)
 
 
-def find_unclear(text: Text, parts: Sequence[Part], unread: Sequence[Part], *, compares: bool) -> str | None:
+def find_unclear(
+    text: Text, parts: Sequence[Part], unread: Sequence[Part], *, compares: bool, unused: Sequence[Mention]
+) -> str | None:
     """Give the words, as written, that no plan can hold: parts that do not fit, and measures that are not kept.
 
-    ``unread`` are the parts that neither filter could take.
+    ``unread`` are the parts that neither filter could take, ``unused`` what no kind of answer has a place for.
     """
     if unread:
         return quote(text, _around(parts, unread))
@@ -80,7 +82,8 @@ def find_unclear(text: Text, parts: Sequence[Part], unread: Sequence[Part], *, c
     turned = next(filter(is_turned, parts), None)
     if not compares and turned is not None:
         return quote(text, [turned])
-    return next(_unclear_words(text), None)
+    words = next(_unclear_words(text), None)
+    return words or (quote(text, unused[:1]) if unused else None)
 
 
 def quote(text: Text, parts: Iterable[Part]) -> str:

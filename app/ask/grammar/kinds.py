@@ -1,28 +1,65 @@
 """What is wanted: the kind of answer, by what, in which order and how many, from the mentions of a question."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from app.ask.grammar.lexicon import GROUP_CUES, HOMES
+from app.ask.grammar.filters import KIND_FIELDS
+from app.ask.grammar.lexicon import GROUP_CUES, HOMES, MAKERS, RANKED, WAIT
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import Text
-from app.ask.plan import GroupBy, Kind, Measure, Order
+from app.ask.plan import FREE_MEASURE, MEASURES, GroupBy, Kind, Measure, Order, Period
 
-_ORDERS: dict[str, Order] = {"nearest": "nearest", "newest": "newest", "largest": "largest", "priciest": "largest"}
-_GROUPS: dict[str, GroupBy] = {"category": "category", "permit_type": "permit_type", "work_class": "work_class"}
+_ORDERS: dict[str, Order] = {
+    "nearest": "nearest",
+    "newest": "newest",
+    "largest": "largest",
+    "priciest": "largest",
+    "longest_open": "longest_open",
+}
+_GROUPS: dict[str, GroupBy] = {
+    "category": "category",
+    "permit_type": "permit_type",
+    "permit_class": "permit_class",
+    "work_class": "work_class",
+    "status": "status",
+    "zip": "zip",
+    "district": "district",
+    "region": "region",
+    "company": "company",
+}
+PLACES_AND_FIRMS = frozenset({"zip", "district", "region", "company"})
+_PERIODS: dict[str, Period] = {"month": "month", "quarter": "quarter"}
+_MEASURED: dict[Measure, frozenset[str]] = {
+    "days_to_issue": frozenset({"waiting", "wait", "slowest"}),
+    "permits_per_km2": frozenset({"density", "densest"}),
+}
+"""What groups, years and two sides may be measured by besides number and cost, and the keys that say it."""
+_AVERAGED: dict[Measure, frozenset[str]] = {
+    "median_value_usd": frozenset({"median"}),
+    "mean_value_usd": frozenset({"mean"}),
+    "days_to_issue": frozenset({"median", "mean", "most", "largest"}),
+}
 _VALUED = frozenset({"value_usd", "priciest"})
 # Words that are understood only where they say something for the kind that was chosen; elsewhere they are left over.
 _SAYING: dict[Kind, frozenset[str]] = {
     "compare": frozenset({"compare", "than", "more", "count", "value_usd", "priciest", "change"}),
-    "series": frozenset({"series", "change", "count", "most", "value_usd", "priciest", "largest"}),
+    "series": frozenset({"series", "period", "change", "count", "most", "value_usd", "priciest", "largest"}),
+    "share": frozenset({"share", "count"}),
+    "density": frozenset({"density", "count"}),
+    "waiting": frozenset({"waiting", "wait", "mean", "median", "count"}),
+    "median": frozenset({"median", "value_usd"}),
+    "mean": frozenset({"mean", "value_usd"}),
+    "joined": frozenset({"joined", "count"}),
+    "changed": frozenset({"changed", "newest"}),
     "top": frozenset({"ranking", "top", "group", "count", "most", "value_usd", "priciest", "largest"}),
     "count": frozenset({"count"}),
     "sum": frozenset({"value_usd"}),
     "list": frozenset({"top"}),
 }
-_CONDITIONAL = frozenset[str]().union(*_SAYING.values(), _ORDERS, {"how_much", "when", "object", "premise"})
-_FILTERS = frozenset({"category", "permit_type", "permit_class", "status", "work_class"})
-_SUBJECTS = _FILTERS | {"subject", "group"}
+_CONDITIONAL = frozenset[str]().union(
+    *_SAYING.values(), _ORDERS, *_MEASURED.values(), {"how_much", "when", "object", "premise"}
+)
+_SUBJECTS = KIND_FIELDS | {"subject"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +69,7 @@ class Wish:
     kind: Kind | None
     measure: Measure = "permits"
     group_by: GroupBy | None = None
+    period: Period | None = None
     order: Order | None = None
 
 
@@ -45,44 +83,88 @@ class Signs:
     is_narrowed: bool
     """By a place or by days."""
     is_around_point: bool
+    joins: bool = False
+    """Whether permits of two kinds at one address are meant."""
+    is_since: bool = False
+    """Whether a day is said since when, up to now."""
 
 
 def decide(mentions: Sequence[Mention], text: Text, signs: Signs) -> Wish:
     """Choose the kind of answer, and what belongs to it."""
     keys = {key_of(mention) for mention in mentions}
+    if "wait" in keys and not waits_for_permit(mentions, text):
+        keys.remove("wait")
     group_by = _find_group(mentions, text)
     kind = _choose_kind(keys, group_by, signs)
-    is_valued = kind != "count" and (
-        "value_usd" in keys or (kind in {"top", "series", "compare"} and "priciest" in keys)
-    )
     return Wish(
         kind=kind,
-        measure="value_usd" if is_valued and kind != "list" else "permits",
+        measure=_choose_measure(kind, keys),
         group_by=group_by if kind == "top" else None,
+        period=_find_period(mentions) if kind == "series" else None,
         order=_choose_order(mentions, signs) if kind == "list" else None,
     )
 
 
+def _choose_measure(kind: Kind | None, keys: Collection[str]) -> Measure:
+    """Choose what is measured; an average that is of nothing declared is not used, and so left over."""
+    if kind is None or kind not in FREE_MEASURE:
+        return MEASURES.get(kind, "permits") if kind else "permits"
+    for measure, cues in _MEASURED.items():
+        if not cues.isdisjoint(keys):
+            return measure
+    if _VALUED.isdisjoint(keys):
+        return "permits"
+    if "median" in keys:
+        return "median_value_usd"
+    return "mean_value_usd" if "mean" in keys else "value_usd"
+
+
+def _find_period(mentions: Sequence[Mention]) -> Period | None:
+    """Take the period that is said; without one a series is by year."""
+    return next((_PERIODS[mention.values[0]] for mention in mentions if mention.slot == "period"), None)
+
+
+def waits_for_permit(mentions: Sequence[Mention], text: Text) -> bool:
+    """Tell "how long does it take to get a pool permit" from how long it takes to build one."""
+    at = next((mention.at for mention in mentions if mention.slot == "wait"), None)
+    if at is None:
+        return False
+    words = {token.word for token in text.tokens[at:]}
+    return all(not WAIT[name].isdisjoint(words) for name in ("verbs", "evidence")) and WAIT["against"].isdisjoint(words)
+
+
 def key_of(mention: Mention) -> str:
     """Name what a mention says: its slot, or its value where that decides the kind."""
-    return mention.values[0] if mention.slot in {"kind", "order", "measure"} else mention.slot
+    return mention.values[0] if mention.slot in {"kind", "order", "measure", "again"} else mention.slot
 
 
 def has_subject(mentions: Sequence[Mention]) -> bool:
-    """Whether permits are what a question is about."""
-    return any(mention.slot in _SUBJECTS for mention in mentions)
+    """Whether permits are what a question is about; a place or a firm alone is not."""
+    return any(
+        mention.slot in _SUBJECTS
+        or (mention.slot == "group" and mention.values[0] not in PLACES_AND_FIRMS)
+        or mention.values == ("rebuilt",)
+        for mention in mentions
+    )
 
 
-def _choose_kind(keys: Collection[str], group_by: GroupBy | None, signs: Signs) -> Kind | None:
+def _choose_kind(keys: Set[str], group_by: GroupBy | None, signs: Signs) -> Kind | None:
     wanted: tuple[tuple[Kind, bool], ...] = (
         ("compare", signs.compares),
-        ("series", "series" in keys or signs.changes),
+        ("changed", signs.is_since and "changed" in keys),
+        ("joined", signs.joins),
+        ("share", "share" in keys and "change" not in keys),
+        ("series", "series" in keys or "period" in keys or signs.changes),
         ("top", group_by is not None),
+        ("waiting", not _MEASURED["days_to_issue"].isdisjoint(keys - {"slowest"})),
+        ("density", "density" in keys),
+        ("median", "median" in keys and "value_usd" in keys),
+        ("mean", "mean" in keys and "value_usd" in keys),
         ("count", "count" in keys or signs.claims_number),
         ("list", "top" in keys or not _ORDERS.keys().isdisjoint(keys)),
         ("sum", "value_usd" in keys),
         ("count", "total" in keys),
-        ("list", not _SUBJECTS.isdisjoint(keys) or signs.is_narrowed),
+        ("list", not (_SUBJECTS | {"group"}).isdisjoint(keys) or signs.is_narrowed),
     )
     return next((kind for kind, is_wanted in wanted if is_wanted), None)
 
@@ -98,23 +180,42 @@ def _find_group(mentions: Sequence[Mention], text: Text) -> GroupBy | None:
 
 def _is_ranked(group: Mention, mentions: Sequence[Mention], text: Text) -> bool:
     """Tell "by permit type" from the mere noun, and from "how many permit types", which nothing here counts."""
+    if group.values[0] in PLACES_AND_FIRMS:
+        return _is_asked_for(group, mentions, text)
     if not GROUP_CUES.isdisjoint(text.words_before(group.at, 2)):
         return True
     is_counted = any(key_of(mention) == "count" and mention.end == group.at for mention in mentions)
     return not is_counted and not _is_noun(group, mentions)
 
 
+def _is_asked_for(group: Mention, mentions: Sequence[Mention], text: Text) -> bool:
+    """Tell "by ZIP" and "ZIPs with the most pools" from "in my ZIP"."""
+    if _said_as(group, text) in MAKERS:
+        return True
+    before = text.words_before(group.at, 2)
+    if not RANKED["own"].isdisjoint(before[:1]):
+        return False
+    if not RANKED["by"].isdisjoint(before) and "in" not in before:
+        return True
+    ranking = {"most", "ranking", "top", "largest", "priciest", "densest", "slowest"}
+    return any(key_of(mention) in ranking for mention in mentions)
+
+
+def _said_as(mention: Mention, text: Text) -> str:
+    return " ".join(token.word for token in text.tokens[mention.at : mention.end])
+
+
 def _is_noun(group: Mention, mentions: Sequence[Mention]) -> bool:
     """Whether the word only names what stands beside it: "permits of the type electrical"."""
     return any(
-        mention.slot in _FILTERS and (0 <= group.at - mention.end <= 1 or 0 <= mention.at - group.end <= 1)
+        mention.slot in KIND_FIELDS and (0 <= group.at - mention.end <= 1 or 0 <= mention.at - group.end <= 1)
         for mention in mentions
     )
 
 
 def _choose_order(mentions: Sequence[Mention], signs: Signs) -> Order:
     """Take the order that is said first; otherwise nearest where there is a point, and newest where there is none."""
-    said = next((_ORDERS[mention.values[0]] for mention in mentions if mention.slot == "order"), None)
+    said = next((_ORDERS[key] for mention in mentions if (key := key_of(mention)) in _ORDERS), None)
     if said is None and any(mention.slot == "top" for mention in mentions):
         return "largest"
     return said or ("nearest" if signs.is_around_point else "newest")
@@ -123,6 +224,9 @@ def _choose_order(mentions: Sequence[Mention], signs: Signs) -> Order:
 def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_premise: bool) -> Iterator[Mention]:
     """Give the mentions that say nothing for the kind that was chosen."""
     used = set(_SAYING[wish.kind]) if wish.kind else set()
+    used |= _MEASURED.get(wish.measure, frozenset()) | _AVERAGED.get(wish.measure, frozenset())
+    if "wait" in used and not waits_for_permit(mentions, text):
+        used.remove("wait")
     if wish.order:
         used |= {key for key, order in _ORDERS.items() if order == wish.order}
     if wish.order == "largest":
@@ -137,12 +241,20 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
     if has_premise:
         used.add("premise")
     for mention in mentions:
+        if mention.slot == "joined" and wish.kind != "joined":
+            yield mention
+            continue
         if mention.slot == "group" and _is_understood(mention, mentions, text, wish):
             continue
         if mention.slot == "group" or key_of(mention) in _CONDITIONAL - used or _narrows(mention, text):
             yield mention
     if "largest" in keys and wish.order == "largest":
         yield from _sized(mentions, text)
+
+
+def find_said(mentions: Sequence[Mention], unused: Sequence[Mention]) -> frozenset[str]:
+    """Give what was asked for in so many words."""
+    return frozenset(key_of(mention) for mention in mentions if mention not in unused)
 
 
 def _narrows(mention: Mention, text: Text) -> bool:
@@ -160,4 +272,4 @@ def _sized(mentions: Sequence[Mention], text: Text) -> Iterator[Mention]:
 def _is_understood(group: Mention, mentions: Sequence[Mention], text: Text, wish: Wish) -> bool:
     if _is_ranked(group, mentions, text):
         return wish.group_by == group.values[0]
-    return _is_noun(group, mentions)
+    return group.values[0] not in PLACES_AND_FIRMS and _is_noun(group, mentions)

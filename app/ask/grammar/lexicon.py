@@ -16,6 +16,8 @@ Slot = Literal[
     "status",
     "work_class",
     "zip",
+    "district",
+    "region",
     "subject",
     "object",
     "filler",
@@ -35,6 +37,10 @@ Slot = Literal[
     "group",
     "premise",
     "when",
+    "wait",
+    "period",
+    "joined",
+    "again",
     "declined",
     "other_city",
     "city",
@@ -122,10 +128,14 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     yield from _valued("order", _KINDS["order"], str, plurals=False)
     yield from _valued("kind", _KINDS["kind"], str, plurals=False)
     yield from _valued("measure", _KINDS["measure"], str)
+    yield from _valued("period", _KINDS["period"], str, plurals=False)
+    yield from _valued("joined", _KINDS["joined"], str, plurals=False)
+    yield from _valued("again", _WORDS["again"], str, plurals=False)
+    yield from ((words, Meaning("group", ("company",))) for words in _KINDS["makers"]["words"])
     yield from _valued("declined", load("declines"), str)
     yield from _plain(_WORDS, ("filler", "here", "both", "subject", "object"), plurals=("filler", "subject", "object"))
     yield from _plain(
-        _KINDS, ("top", "than", "more", "change", "total", "most", "how_much", "when"), plurals=("change",)
+        _KINDS, ("top", "than", "more", "change", "total", "most", "how_much", "when", "wait"), plurals=("change",)
     )
     yield from ((cue, Meaning("premise")) for cue in _KINDS["premise"]["cues"])
     yield from ((name, Meaning("other_city", (name,))) for name in load("cities")["names"])
@@ -175,6 +185,7 @@ ORDINALS: dict[str, int] = _DATES["ordinals"]
 DECADES: dict[str, int] = _DATES["decades"]
 STREETS: dict[str, list[str]] = _STREETS
 UNITS: dict[str, dict[str, float]] = load("units")
+NOTES: dict[str, str] = load("notes")["notes"]
 STATES: dict[str, str] = load("cities")["states"]
 NEGATION: dict[str, list[str]] = _WORDS["negation"]
 HERE_AT = frozenset(_WORDS["here"]["at"])
@@ -183,6 +194,12 @@ COLUMNS: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in 
 HOMES: dict[str, Any] = _WORDS["homes"]
 UNCLEAR: dict[str, list[str]] = _WORDS["unclear"]
 GROUP_CUES = frozenset(_KINDS["group_cues"]["words"])
+GROUP_SAYS: dict[str, str] = {
+    form: category for phrase, category in _KINDS["group_says"].items() for form in forms(phrase)
+}
+MAKERS = frozenset(_KINDS["makers"]["words"])
+RANKED: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["ranked"].items()}
+WAIT: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["wait"].items()}
 FALLING = frozenset(_KINDS["falling"]["words"])
 SPELLING: dict[str, list[str]] = load("spelling")
 EVENTS: dict[str, Event] = {

@@ -1,12 +1,33 @@
-"""What a question wants to leave out: no filter can say it, so all of the clause is left over."""
+"""What a question wants to leave out: read where a filter can say it, and otherwise the whole clause is left over."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.ask.grammar.filters import KIND_FIELDS, Part, slot_of
 from app.ask.grammar.lexicon import NEGATION
-from app.ask.grammar.text import Text, rule
+from app.ask.grammar.text import Found, State, Text, rule
 
+MOST_READ = 4
+"""With more such words than that none is read, which bounds the time that it takes."""
 _ORDERS = frozenset(NEGATION["orders"])
-_WORDS = "|".join(sorted(_ORDERS.union(NEGATION["words"]), key=len, reverse=True))
+_WORDS = "|".join(sorted(_ORDERS.union(NEGATION["words"]), key=len, reverse=True)).replace(
+    "|non|", "|non(?! residential(?![^ ]))|"
+)
 _BUT_NOT_BEFORE = "|".join(NEGATION["but_not_before"])
+_SIGN = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))")
 _CLAUSE = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))(?: (?!,(?![^ ]))[^ ]+)*")
+_READABLE = frozenset(NEGATION["readable"])
+_BETWEEN = frozenset(NEGATION["between"])
+_JOINTS = frozenset(NEGATION["joints"])
+_ASKING = frozenset(NEGATION["asking"])
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A word that turns what follows into its opposite: the tokens ``at`` to ``end`` (exclusive)."""
+
+    at: int
+    end: int
 
 
 def set_aside_negations(text: Text) -> str | None:
@@ -18,3 +39,68 @@ def set_aside_negations(text: Text) -> str | None:
     text.set_aside(*found)
     words = (text.tokens[span.first] for span in found)
     return next((token.raw for token in words if token.word not in _ORDERS), None)
+
+
+def take_signs(text: Text) -> list[Sign] | None:
+    """Take the words that leave something out, or give None where one of them, or their number, cannot be read."""
+    found = text.find_all(_SIGN)
+    if len(found) > MOST_READ or not all(_is_readable(text, span) for span in found):
+        return None
+    text.take(*found)
+    return [Sign(span.first, span.end) for span in found]
+
+
+def _is_readable(text: Text, found: Found) -> bool:
+    if found.match.group() not in _READABLE:
+        return False
+    before = text.words_before(found.first, 2)
+    is_asking = found.match.group() == "not" and bool(before) and before[0] in _ASKING
+    return not (is_asking and (len(before) == 1 or before[1] == ","))
+
+
+def find_left_out(text: Text, signs: Sequence[Sign], parts: Sequence[Part]) -> list[list[Part]] | None:
+    """Give what each sign leaves out, or None where one leaves out what no filter holds, or something also wanted."""
+    row = sorted(parts, key=lambda part: part.at)
+    found = [_find_behind(text, sign, row) for sign in signs]
+    left_out = [part for run in found if run for part in run]
+    if not all(found) or len({(part.at, part.end) for part in left_out}) < len(left_out):
+        return None
+    wanted = {value for part in row if part not in left_out for value in _values(part)}
+    if any(value in wanted for part in left_out for value in _values(part)):
+        return None
+    return [run for run in found if run]
+
+
+def _find_behind(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | None:
+    """Give the parts right behind a sign: of one slot, joined by "and" or "or", or side by side in one permit."""
+    behind = [part for part in row if part.at >= sign.end]
+    if not behind or not _BETWEEN.issuperset(_words(text, sign.end, behind[0].at)):
+        return None
+    run = behind[:1]
+    for part in behind[1:]:
+        gap = _words(text, run[-1].end, part.at)
+        joint = [word for word in gap if word not in _BETWEEN]
+        slots = {slot_of(one) for one in run}
+        is_same = slot_of(part) in slots
+        if not gap:
+            if is_same or not {*slots, slot_of(part)} <= KIND_FIELDS:
+                return None if is_same else run
+        elif not joint or not _JOINTS.issuperset(joint):
+            return run
+        elif not is_same:
+            # "Excluding residential and solar" leaves out either, which one filter cannot say.
+            return None if slot_of(part) in KIND_FIELDS and joint != [","] else run
+        elif len(slots) > 1:
+            return None
+        run.append(part)
+    return run
+
+
+def _words(text: Text, first: int, end: int) -> list[str]:
+    return [token.word if token.state is not State.ASIDE else "|" for token in text.tokens[first:end]]
+
+
+def _values(part: Part) -> Iterator[tuple[object, ...]]:
+    """Give what a part says, so that the same thing can be told to be both wanted and left out."""
+    values: tuple[object, ...] = getattr(part, "values", ())
+    yield from ((slot_of(part), value) for value in values)

@@ -1,27 +1,32 @@
 """From a question to a reading: the rules in their order. Each takes its words, and no later one can have them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import cast
 
 from app.ask.grammar.comparing import Sides, changes_over_years, find_comparison
 from app.ask.grammar.counts import take_limit, take_premise
 from app.ask.grammar.dates import DateMention, take_dates
-from app.ask.grammar.doubts import find_together, find_unclear
+from app.ask.grammar.doubts import find_together, find_unclear, quote
 from app.ask.grammar.filters import FIELDS, Part, build_filter
-from app.ask.grammar.kinds import Signs, decide, find_unused, has_subject
-from app.ask.grammar.lexicon import HERE_AT, HOMES, Slot
+from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
+from app.ask.grammar.kinds import PLACES_AND_FIRMS, Signs, Wish, decide, find_said, find_unused, has_subject, key_of
+from app.ask.grammar.lexicon import GROUP_SAYS, HERE_AT, HOMES, NOTES, UNCLEAR, Slot
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
-from app.ask.grammar.negation import set_aside_negations
+from app.ask.grammar.negation import find_left_out, set_aside_negations, take_signs
 from app.ask.grammar.places import take_place, take_zips
 from app.ask.grammar.radii import take_radius
 from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
+from app.ask.grammar.shares import Share, find_share
 from app.ask.grammar.spelling import correct_spelling
 from app.ask.grammar.text import State, Text
-from app.ask.plan import Order
+from app.ask.plan import Kind, Order
 from app.permits.filters import PermitFilter
+
+LONGEST_HOW_LONG = 3
+"""Words of "how long do": what is longer, "how long does it take", asks for advice unless it is about a permit."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class _Heard:
     bounds: Bounds
     placed: Reading
     """The reading so far: where, how far, and what is negated."""
+    today: date
+    left_out: list[Part] = field(default_factory=list)
 
     @property
     def parts(self) -> list[Part]:
@@ -51,13 +58,44 @@ def read(question: str, *, today: date, context: Context) -> Reading:
     A question that names permits and no kind of answer wants rows: the nearest where there is a point, and otherwise
     the newest.
     """
-    return _interpret(_hear(question, today, context), context)
+    heard = _hear(question, today, context)
+    if heard is None:
+        heard = _hear_without_negated(question, today, context)
+    return _interpret(heard, context)
 
 
-def _hear(question: str, today: date, context: Context) -> _Heard:
-    """Run the rules in their order: what cannot be meant, where, how much, when, how far, and then the phrases."""
+def _hear(question: str, today: date, context: Context) -> _Heard | None:
+    """Hear a question of which all that is negated can be left out by a filter; None where it cannot."""
+    text = Text(question)
+    signs = take_signs(text)
+    if signs is None:
+        return None
+    heard = _hear_rest(text, today, context)
+    if not signs:
+        return _settle(heard, context)
+    runs = find_left_out(text, signs, heard.parts)
+    if runs is None:
+        return None
+    left_out = [part for run in runs for part in run]
+    kept = replace(
+        heard,
+        mentions=[mention for mention in heard.mentions if mention not in left_out],
+        dates=[mention for mention in heard.dates if mention not in left_out],
+        left_out=left_out,
+    )
+    return _settle(kept, context)
+
+
+def _hear_without_negated(question: str, today: date, context: Context) -> _Heard:
+    """Hear a question with every clause that is negated left over."""
     text = Text(question)
     negation = set_aside_negations(text)
+    heard = _settle(_hear_rest(text, today, context), context)
+    return replace(heard, placed=replace(heard.placed, negation=negation))
+
+
+def _hear_rest(text: Text, today: date, context: Context) -> _Heard:
+    """Run the rules in their order: where, how much, when, how far, and then the phrases."""
     place, at_place = take_place(text, context)
     own = take_own_words(text, context)
     correct_spelling(text)
@@ -66,20 +104,57 @@ def _hear(question: str, today: date, context: Context) -> _Heard:
     dates = take_dates(text, today)
     radius_m = take_radius(text)
     mentions = sorted([*own, *take_zips(text), *take_mentions(text, context)], key=lambda mention: mention.at)
-    mentions = _read_compared_with(text, mentions)
-    together = find_together(text, mentions)
-    mentions = _read_homes(text, _drop_unmeant(text, mentions))
-    if place is None:
-        place, at_place = _find_here(text, mentions)
     placed = Reading(
-        place=place,
-        at_place=at_place and radius_m is None,
-        radius_m=radius_m,
-        negation=negation,
-        together=together,
-        unclear=unheld,
+        place=place, at_place=at_place and radius_m is None, radius_m=radius_m, unclear=unheld, notes=_find_notes(text)
     )
-    return _Heard(text, mentions, dates, bounds, placed)
+    return _Heard(text, split_rebuilt(mentions), dates, bounds, placed, today)
+
+
+def _settle(heard: _Heard, context: Context) -> _Heard:
+    """Settle what words mean beside each other, once it is known which of them are left out."""
+    text = heard.text
+    mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
+    mentions = _read_new_since(heard, mentions)
+    is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
+    together = () if is_joined else find_together(text, mentions)
+    mentions = _read_homes(text, mentions if is_joined else _drop_unmeant(text, mentions))
+    if is_joined:
+        text.mark(((at, at + 1) for at, token in enumerate(text.tokens) if token.word == "both"), State.TAKEN)
+    placed = replace(heard.placed, together=together)
+    if placed.place is None:
+        place, at_place = _find_here(text, mentions)
+        placed = replace(placed, place=place, at_place=at_place and placed.radius_m is None)
+    return replace(heard, mentions=mentions, placed=placed)
+
+
+def _read_new_since(heard: _Heard, mentions: list[Mention]) -> list[Mention]:
+    """Read "what's new since March" as what changed; without such a day it is the newest."""
+    if len(heard.dates) != 1 or heard.dates[0].last is not None or heard.dates[0].first is None:
+        return mentions
+    words = heard.text.tokens
+    return [
+        replace(mention, slot="kind", values=("changed",))
+        if mention.values == ("newest",) and mention.end - mention.at > 1 and words[mention.at + 1].word == "new"
+        else mention
+        for mention in mentions
+    ]
+
+
+def _find_notes(text: Text) -> tuple[str, ...]:
+    """Give what is to be said of words that were taken in one of several ways."""
+    taken = {token.raw.lower() for token in text.tokens if token.state is State.TAKEN or token.is_folded}
+    return tuple(dict.fromkeys(note for word, note in NOTES.items() if word in taken and word != "average"))
+
+
+def _read_makers(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Hear the category in "solar installers" too."""
+    said = [
+        Mention("category", (GROUP_SAYS[name],), mention.at, mention.at + 1)
+        for mention in mentions
+        if mention.slot == "group"
+        and (name := " ".join(token.word for token in text.tokens[mention.at : mention.end])) in GROUP_SAYS
+    ]
+    return sorted([*mentions, *said], key=lambda mention: mention.at)
 
 
 def _quote_bound(text: Text) -> str | None:
@@ -135,47 +210,142 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     """Decide what it all comes to together, and leave over what does not fit."""
     text, mentions, placed = heard.text, heard.mentions, heard.placed
     premise = take_premise(text, mentions)
-    sides = find_comparison(mentions, heard.parts, premise, text)
-    wish = decide(mentions, text, _read_signs(heard, context, sides, premise))
+    pair = find_pair(text, mentions, heard.parts)
+    sides = None if pair else find_comparison(mentions, heard.parts, premise, text)
+    wish = decide(mentions, text, _read_signs(heard, context, sides, premise, pair))
+    wish, region_kind = _find_region_kind(wish, context)
+    share = find_share(mentions, heard.parts, text) if wish.kind == "share" else None
+    since = _find_since(heard) if wish.kind == "changed" else None
     limit = take_limit(text, mentions, wish)
-    where, versus, unread = _build_filters(heard, sides)
-    _set_aside(text, find_unused(mentions, wish, text, has_premise=premise is not None))
+    sides = pair.sides if pair else share.sides if share else sides
+    where, other, unread = _build_filters(heard, sides, is_since=since is not None)
+    without, is_part_without = _build_without(heard, share)
+    other = _free_whole(heard, share, other)
+    unused = [
+        *find_unused(mentions, wish, text, has_premise=premise is not None),
+        *(mention for mention in mentions if mention.slot == "again" and not context.follows),
+    ]
+    if premise is not None and premise.unit == "percent":
+        unused = [mention for mention in unused if key_of(mention) != "share"]
+    _set_aside(text, unused)
     leftovers = text.leftovers()
+    unclear = placed.unclear or find_unclear(
+        text, heard.parts, unread, compares=sides is not None, unused=find_gaps(unused, wish.kind)
+    )
+    if share and not _is_whole(share, where, other, is_part_without=is_part_without):
+        unclear = unclear or _quote_key(heard, "share")
     return replace(
         placed,
         kind=wish.kind,
         where=where,
-        versus=versus,
+        versus=None if pair else other,
+        beside=other if pair else None,
+        sequence=pair.order if pair else None,
+        without=without,
+        is_part_without=is_part_without,
+        since=since,
         measure=wish.measure,
         group_by=wish.group_by,
+        region_kind=region_kind,
+        period=wish.period,
         order=wish.order,
         limit=limit,
         place=placed.place or _implied_place(heard, wish.order, leftovers),
-        has_subject=has_subject(mentions),
-        declined=_find_topic(mentions),
+        has_subject=has_subject(mentions) or without is not None,
+        declined=_find_topic(mentions, unused),
         premise=premise,
-        unclear=placed.unclear or find_unclear(text, heard.parts, unread, compares=sides is not None),
+        unclear=unclear,
         leftovers=leftovers,
         open_runs=text.open_runs(),
         corrections=tuple(text.corrections),
+        notes=(*placed.notes, *_note_average(heard, wish)),
+        said=find_said(mentions, unused),
     )
 
 
-def _read_signs(heard: _Heard, context: Context, sides: Sides | None, premise: Premise | None) -> Signs:
+def _find_region_kind(wish: Wish, context: Context) -> tuple[Wish, str | None]:
+    """Give which areas a ranking by region is of; where none are loaded that ranking is not understood."""
+    if wish.group_by != "region":
+        return wish, None
+    kind = next((kind for kind in sorted(context.region_kinds) if "neighbo" in kind), None)
+    return (
+        (wish, kind) if kind else (replace(wish, kind="list", group_by=None, order="newest", measure="permits"), None)
+    )
+
+
+def _find_since(heard: _Heard) -> date | None:
+    """Give the one day since when changes are asked for, up to now."""
+    if len(heard.dates) != 1:
+        return None
+    last = heard.dates[0].last
+    return heard.dates[0].first if last is None or last >= heard.today else None
+
+
+def _is_whole(share: Share, where: PermitFilter, whole: PermitFilter | None, *, is_part_without: bool) -> bool:
+    """Whether a part was found that the whole has more than."""
+    return whole is not None and (where != whole or is_part_without)
+
+
+def _free_whole(heard: _Heard, share: Share | None, whole: PermitFilter | None) -> PermitFilter | None:
+    """Let bounds of cost hold for the part alone, where nothing else says what it is."""
+    if share is None or not share.is_bare or whole is None:
+        return whole
+    return whole.model_copy(update={"min_value_usd": None, "max_value_usd": None})
+
+
+def _build_without(heard: _Heard, share: Share | None) -> tuple[PermitFilter | None, bool]:
+    """Build the filter of what is left out, and say whether it is so of the part of a share alone."""
+    if not heard.left_out:
+        return None, False
+    without, _ = build_filter(heard.left_out, cities=(), bounds=(None, None))
+    is_part = share is not None and share.is_bare and all(part.at > share.at for part in heard.left_out)
+    return without, is_part
+
+
+def _quote_key(heard: _Heard, key: str) -> str | None:
+    found = [mention for mention in heard.mentions if key_of(mention) == key]
+    return quote(heard.text, found[:1]) if found else None
+
+
+def _note_average(heard: _Heard, wish: Wish) -> tuple[str, ...]:
+    """Say that a waiting time is told as a median, where an average was asked for."""
+    is_mean = any(key_of(mention) == "mean" for mention in heard.mentions)
+    return (NOTES["average"],) if is_mean and wish.measure == "days_to_issue" else ()
+
+
+def find_gaps(unused: Sequence[Mention], kind: Kind | None) -> list[Mention]:
+    """Give what of the unused would make another question of it, were it passed over."""
+    keys = frozenset(UNCLEAR["unused"])
+    return [
+        mention
+        for mention in unused
+        if key_of(mention) in keys
+        or (mention.slot == "group" and kind != "top" and mention.values[0] in PLACES_AND_FIRMS)
+    ]
+
+
+def _read_signs(
+    heard: _Heard, context: Context, sides: Sides | None, premise: Premise | None, pair: Pair | None
+) -> Signs:
     is_placed, has_zip = heard.placed.place is not None, heard.says("zip")
     return Signs(
         compares=sides is not None,
-        changes=changes_over_years(heard.mentions, heard.dates, heard.text),
+        changes=pair is None and changes_over_years(heard.mentions, heard.dates, heard.text),
         claims_number=premise is not None and premise.unit == "permits",
         is_narrowed=is_placed or has_zip or bool(heard.dates),
         is_around_point=is_placed or (context.has_point and not has_zip),
+        joins=pair is not None,
+        is_since=_find_since(heard) is not None,
     )
 
 
-def _build_filters(heard: _Heard, sides: Sides | None) -> tuple[PermitFilter, PermitFilter | None, Sequence[Part]]:
+def _build_filters(
+    heard: _Heard, sides: Sides | None, *, is_since: bool = False
+) -> tuple[PermitFilter, PermitFilter | None, Sequence[Part]]:
     """Build the filter, or those of both sides; what they cannot hold is left over, and given too."""
     cities = [city for mention in heard.mentions if mention.slot == "city" for city in mention.values]
-    where, unread = build_filter(sides.left if sides else heard.parts, cities=cities, bounds=heard.bounds)
+    parts = [part for part in heard.parts if not (is_since and isinstance(part, DateMention))]
+    where, unread = build_filter(sides.left if sides else parts, cities=cities, bounds=heard.bounds)
     versus = None
     if sides is not None:
         versus, loose = build_filter(sides.right, cities=cities, bounds=heard.bounds)
@@ -189,8 +359,10 @@ def _implied_place(heard: _Heard, order: Order | None, leftovers: tuple[str, ...
     return Here() if order == "nearest" and heard.says("order") and not leftovers else None
 
 
-def _find_topic(mentions: Sequence[Mention]) -> Topic | None:
+def _find_topic(mentions: Sequence[Mention], unused: Sequence[Mention]) -> Topic | None:
     for mention in mentions:
+        if mention.slot == "wait" and mention in unused and mention.end - mention.at > LONGEST_HOW_LONG:
+            return "advice"
         if mention.slot == "other_city":
             return "other_city"
         if mention.slot == "declined":

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from app.ask.plan import GroupBy, Kind, Measure, Order
+from app.ask.plan import GroupBy, Kind, Measure, Order, Period, Sequence
 from app.permits.filters import PermitFilter
 from app.permits.words import Category
 
@@ -51,7 +52,7 @@ Place = Here | Point | Address
 
 @dataclass(frozen=True)
 class Premise:
-    """A number that the question takes for granted; a percentage is negative where less is claimed."""
+    """A number that the question takes for granted; a percentage of change is negative where less is claimed."""
 
     value: Decimal
     unit: Literal["permits", "percent"]
@@ -69,6 +70,10 @@ class Context:
     own_words: Mapping[str, frozenset[str]] = field(default_factory=dict)
     has_point: bool = False
     """Whether a latitude and a longitude came with the question."""
+    region_kinds: frozenset[str] = frozenset()
+    """The kinds of areas that are loaded, as their source calls them."""
+    follows: bool = False
+    """Whether the plan of a question before came with this one."""
     meanings: Mapping[str, Category] = field(default_factory=dict)
     """What words of this very question mean besides; no rule's word is among them, see :attr:`Reading.open_runs`."""
 
@@ -78,19 +83,29 @@ class Reading:
     """What a question says. What it does not say is empty.
 
     ``kind`` is None where nothing was understood that permits could answer. ``where`` and ``versus`` are the two
-    sides of a comparison, each complete. ``at_place`` tells "at 1417 Juniper Street" from "near" it. ``limit`` and
-    ``radius_m`` (metres) are as said, however large. ``negation`` is the first word, as written, that turns a clause
-    into its opposite; the clause is among the leftovers. ``together`` are the categories that one permit would have
-    to be at once, and ``unclear`` the words, as written, that no single plan can hold. ``leftovers`` are the words
-    no rule understood, in order, and ``corrections`` the misspelt words with what they were read as. ``open_runs``
-    are those leftovers, figures apart, that no rule laid hands on: what stands side by side joined, as rules see it.
+    sides of a comparison, or the part and the whole of a share, ``where`` and ``beside`` the two permits at one
+    address, each complete. ``without`` are the permits left out of ``where``, and of the other side unless
+    ``is_part_without``: then what is left is the part of a share. ``at_place`` tells "at 1417 Juniper Street" from
+    "near" it. ``limit`` and ``radius_m`` (metres) are as said, however large. ``negation`` is the first word, as
+    written, that turns a clause into its opposite and could not be read; the clause is among the leftovers.
+    ``together`` are the categories that one permit would have to be at once, and ``unclear`` the words, as written,
+    that no single plan can hold. ``leftovers`` are the words no rule understood, in order, and ``corrections`` the
+    misspelt words with what they were read as. ``open_runs`` are those leftovers, figures apart, that no rule laid
+    hands on: what stands side by side joined, as rules see it.
     """
 
     kind: Kind | None = None
     where: PermitFilter = field(default_factory=PermitFilter)
     versus: PermitFilter | None = None
+    beside: PermitFilter | None = None
+    sequence: Sequence | None = None
+    without: PermitFilter | None = None
+    is_part_without: bool = False
+    since: date | None = None
     measure: Measure = "permits"
     group_by: GroupBy | None = None
+    region_kind: str | None = None
+    period: Period | None = None
     order: Order | None = None
     limit: int | None = None
     place: Place | None = None
@@ -105,3 +120,7 @@ class Reading:
     leftovers: tuple[str, ...] = ()
     corrections: tuple[tuple[str, str], ...] = ()
     open_runs: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """Sentences on what words were taken to mean where others might take them otherwise."""
+    said: frozenset[str] = field(default=frozenset(), compare=False)
+    """What was asked for in so many words, as :func:`app.ask.grammar.kinds.key_of` names it."""

@@ -1,0 +1,80 @@
+"""Shares: which permits are the part and which the whole, in "what percentage of pools in 2015 are in 78704"."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.ask.grammar.comparing import Sides
+from app.ask.grammar.filters import KIND_FIELDS, Part, slot_of
+from app.ask.grammar.kinds import key_of
+from app.ask.grammar.mentions import Mention
+from app.ask.grammar.text import State, Text
+
+_COPULAS = frozenset(
+    {"are", "is", "was", "were", "have", "has", "had", "got", "cost", "costs", "went", "go", "include", "included"}
+)
+_RELATIVE = frozenset({"that", "which"})
+_AMONG = frozenset({"among", "amongst", "out"})
+_PLACES = frozenset({"zip", "district", "region"})
+
+
+@dataclass(frozen=True)
+class Share:
+    """The sides of a share, the part first, or None; ``at`` is where the words for the part begin.
+
+    ``is_bare`` tells that nothing but cost, or what is left out, can be the part.
+    """
+
+    sides: Sides | None
+    at: int
+    is_bare: bool = False
+
+
+def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text) -> Share | None:
+    """Find part and whole, where a question has a word for a share; the whole holds for the part too."""
+    share = next((mention for mention in mentions if key_of(mention) == "share"), None)
+    if share is None:
+        return None
+    before = [part for part in parts if part.end <= share.at]
+    behind = [part for part in parts if part.at >= share.end]
+    copula = _find_copula(text, share.end)
+    if copula is not None:
+        said = [part for part in behind if part.at > copula]
+        part = _strongest(said)
+        if part or not said:
+            whole = [one for one in parts if one not in part]
+            return Share(_to_sides(part, whole), copula, is_bare=not said)
+    among = next((at for at in range(share.end, len(text.tokens)) if text.tokens[at].word in _AMONG), None)
+    if among is not None:
+        text.mark([(among, among + 1)], State.TAKEN)
+        said = [one for one in behind if one.at < among]
+    elif any(slot_of(one) in KIND_FIELDS for one in before):
+        said = before
+    else:
+        said = [one for one in behind if slot_of(one) in KIND_FIELDS]
+        if len({slot_of(one) for one in said}) > 1:
+            return Share(None, share.at)
+    part = [one for one in said if slot_of(one) in KIND_FIELDS]
+    return Share(_to_sides(part, [one for one in parts if one not in part]), share.at)
+
+
+def _find_copula(text: Text, start: int) -> int | None:
+    """Find the word that parts the two: the first that begins no relative clause, or else the first that does."""
+    found = [at for at in range(start, len(text.tokens)) if text.tokens[at].word in _COPULAS]
+    plain = (at for at in found if text.tokens[at - 1].word not in _RELATIVE)
+    return next(plain, found[0] if found else None)
+
+
+def _strongest(said: Sequence[Part]) -> list[Part]:
+    """Give what is said of the part: what permits are, or else where, or else when; the rest holds for the whole."""
+    for slots in (KIND_FIELDS, _PLACES):
+        chosen = [part for part in said if slot_of(part) in slots]
+        if chosen:
+            return chosen
+    return list(said)
+
+
+def _to_sides(part: list[Part], whole: list[Part]) -> Sides | None:
+    """Set the two beside each other; none where a thing is said of both, which one filter cannot hold."""
+    if {slot_of(one) for one in part} & {slot_of(one) for one in whole}:
+        return None
+    return Sides([*whole, *part], whole, [])
