@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -26,10 +27,10 @@ from app.errors import UndervoltError
 from app.settings import read_settings
 from scripts.evaluation.answers import Ledger
 from scripts.evaluation.asking import serving
-from scripts.evaluation.judging import Judgement, judge
+from scripts.evaluation.judging import Computed, Judgement, judge, judge_facts
 from scripts.evaluation.questions import FILES, QuestionSet, read_questions
 from scripts.evaluation.registers import make_register
-from scripts.evaluation.report import find_missed, sum_up, tell, write_failures
+from scripts.evaluation.report import find_missed, sum_up, tell, tell_failures, write_failures
 from scripts.evaluation.slots import draw_slots
 
 COMPANIES = "SELECT EXISTS (SELECT FROM permits WHERE city = %s AND contractor_company_name IS NOT NULL)"
@@ -49,8 +50,17 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def evaluate(database_url: str, city: str, name: str) -> tuple[QuestionSet, list[Judgement]]:
-    """Ask the questions of one set of one register, and judge each reply."""
+@dataclass(frozen=True)
+class Evaluation:
+    """The questions of a set with the judgement of each reply, and of the facts of each gold plan."""
+
+    questions: QuestionSet
+    judged: list[Judgement]
+    computed: list[Computed]
+
+
+async def evaluate(database_url: str, city: str, name: str) -> Evaluation:
+    """Ask the questions of one set of one register, judge each reply, and have each gold plan's facts computed."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         row = connection.execute(COMPANIES, [city]).fetchone()
         has = frozenset({"companies"} if row and row[0] else ())
@@ -58,7 +68,8 @@ async def evaluate(database_url: str, city: str, name: str) -> tuple[QuestionSet
         ledger = Ledger(connection, city)
         async with serving(database_url, city, questions.today) as service:
             judged = [judge(asked, await service.ask(asked), ledger, city) for asked in questions.asked]
-    return questions, judged
+            computed = [await judge_facts(asked, service, ledger) for asked in questions.asked]
+    return Evaluation(questions, judged, [one for one in computed if one is not None])
 
 
 @contextmanager
@@ -76,11 +87,12 @@ def report(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Evaluate, print what was found, and give it."""
     name, began = "final" if options.final else "development", monotonic()
     with find_register(options, console) as url:
-        questions, judged = asyncio.run(evaluate(url, options.city, name))
-    found = sum_up(judged, questions.unfilled)
+        made = asyncio.run(evaluate(url, options.city, name))
+    found = sum_up(made.judged, made.computed, made.questions.unfilled)
     found = {"set": name, "city": options.city, "seconds": round(monotonic() - began, 1), **found}
-    tell(console, f"{name}: {len(judged)} questions of the register {options.city}", found, judged)
-    return found | {"goals_missed": find_missed(found), "failures": write_failures(judged)}
+    tell(console, f"{name}: {len(made.judged)} questions of the register {options.city}", found)
+    tell_failures(console, made.judged, made.computed)
+    return found | {"goals_missed": find_missed(found), "failures": write_failures(made.judged)}
 
 
 def main(arguments: Sequence[str]) -> int:

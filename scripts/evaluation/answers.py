@@ -5,10 +5,9 @@ from typing import Any
 
 import psycopg
 
-from scripts.evaluation.forms import DEFAULT_RADIUS_M, Circle, Form, Spot
+from scripts.evaluation.forms import Form
 
 LIMIT = 5
-AT_RADIUS_M = 50.0
 OWN = {"status": "status_current", "permit_type": "permit_type", "permit_class": "permit_class"}
 CLAUSES = {
     "category": "p.categories && %s::text[]",
@@ -37,7 +36,7 @@ GROUPS = {
     "zip": "p.zip",
     "district": "p.district",
     "work_class": "p.work_class",
-    "company": "p.contractor_company_name",
+    "company": "upper(regexp_replace(trim(p.contractor_company_name), '[[:space:]]+', ' ', 'g'))",
     **{name: f"coalesce(p.{column}_mapped, p.{column})" for name, column in OWN.items()},
 }
 PERIODS = {"year": "year", "quarter": "quarter", "month": "month"}
@@ -85,6 +84,10 @@ class Ledger:
                 return Answer(tuple(one(figure) for figure in self.follow(form, measure)))
             case "list" if form["order"] in ORDERS or form["order"] == "nearest":
                 return Answer((one(self.total(form)[0]),), self.list_permits(form, limit or LIMIT))
+            case "list":
+                return Answer(permits=self.list_open(form, limit or LIMIT))
+            case "changed":
+                return Answer((one(self.count_changed(form)),))
             case "joined":
                 return Answer((one(self.join(form)),))
             case "density":
@@ -126,15 +129,40 @@ class Ledger:
         statement = f"SELECT p.source_id FROM permits p WHERE {text} ORDER BY {order} LIMIT %s"
         return tuple(row[0] for row in self.run(statement, [*values, *points, limit]))
 
+    def list_open(self, form: Form, limit: int) -> tuple[str, ...]:
+        """Give the source ids of the permits that have been open for longest: neither done nor given up nor expired."""
+        text, values = self.choose(form, "where")
+        statement = f"""
+          SELECT p.source_id FROM permits p
+          WHERE {text} AND p.completed_date IS NULL AND least(p.applied_date, p.issued_date) IS NOT NULL
+            AND p.status_current_mapped IN ('Application Accepted', 'In Review', 'Permit Issued', 'Inspection Phase')
+          ORDER BY least(p.applied_date, p.issued_date), p.city, p.source_id LIMIT %s
+        """
+        return tuple(row[0] for row in self.run(statement, [*values, limit]))
+
+    def count_changed(self, form: Form) -> int:
+        """Count the permits that later runs than a city's first one inserted or told otherwise since a day."""
+        text, values = self.choose(form, "where")
+        later = """
+          SELECT run FROM ingest_runs r WHERE r.city = %s AND r.finished_at >= %s::date
+            AND r.run > (SELECT min(run) FROM ingest_runs WHERE city = r.city)
+        """
+        told = "SELECT FROM permit_changes c WHERE c.city = p.city AND c.source_id = p.source_id AND c.run IN"
+        statement = f"""
+          SELECT count(*) FROM permits p
+          WHERE {text} AND (p.first_run IN ({later}) OR EXISTS ({told} ({later})))
+        """
+        return int(self.run(statement, [*values, *[self.city, form["since"]] * 2])[0][0])
+
     def join(self, form: Form) -> int:
-        """Count the addresses that have a permit of the one side and another of the other side."""
+        """Count the addresses that have a permit of the one side and one of the other side."""
         text, values = self.choose(form, "where")
         other, others = self.choose(form, "beside", "q")
         later = "AND q.issued_date > p.issued_date" if form.get("sequence") == "then" else ""
         statement = f"""
           SELECT count(*) FROM (
             SELECT DISTINCT p.house_number, p.street FROM permits p JOIN permits q
-              ON q.house_number = p.house_number AND q.street = p.street AND q.source_id <> p.source_id {later}
+              ON q.house_number = p.house_number AND q.street = p.street {later}
             WHERE {text} AND {other}) AS addresses
         """
         return int(self.run(statement, [*values, *others])[0][0])
@@ -190,14 +218,3 @@ def write_clause(field: str, value: Any) -> tuple[str, list[Any]]:  # noqa: ANN4
 def one(figure: Any) -> tuple[float | None, ...]:  # noqa: ANN401 - a number of the database
     """Give a figure that has one form."""
     return (None if figure is None else float(figure),)
-
-
-def settle(gold: Form) -> Form:
-    """Give a gold plan with a circle for each of its places, as wide as the service would make it by itself."""
-    return {part: draw_circle(value) if isinstance(value, Spot) else value for part, value in gold.items()}
-
-
-def draw_circle(spot: Spot) -> Circle:
-    """Give the circle that a place stands for."""
-    default_m = AT_RADIUS_M if spot.said == "at" else DEFAULT_RADIUS_M
-    return Circle(spot.lat, spot.lng, spot.radius_m or default_m)

@@ -84,6 +84,14 @@ class Service:
         told = (await self.client.post("/ask", json=asked.body)).json()["text"]
         return self.judge(document, [sentence["text"] for sentence in told])
 
+    async def compute(self, plan: dict[str, Any]) -> list[dict[str, Any]] | str:
+        """Compute the facts of a plan without words, or give what is wrong with it."""
+        reply = await self.client.post("/facts", json={"plan": plan})
+        if reply.status_code != httpx.codes.OK:
+            return f"status {reply.status_code}: {reply.text}"
+        facts: list[dict[str, Any]] = reply.json()["facts"]
+        return facts
+
     def judge(self, document: dict[str, Any], told: list[str]) -> Reply:
         """Tell apart what of the voice's sentences was passed on."""
         truths, lies = self.voice.truths, self.voice.lies

@@ -8,12 +8,24 @@ from datetime import date
 from typing import Any, Literal
 
 SIDES = ("where", "versus", "beside")
+NESTED = frozenset({"without", "also"})
+"""Filters within filters."""
 PARTS = ("kind", "measure", "group_by", "region_kind", "period", "order", "limit", "sequence", "since")
 PLAIN = {"measure": "permits", "period": "year", "sequence": "any"}
 """What a part says where it is not written."""
-OWN_MEASURE = frozenset({"sum", "median", "mean", "density", "waiting"})
+NEEDED = {"share": ("versus",), "compare": ("versus",), "joined": ("beside",)}
+OWN_MEASURE = {
+    "sum": "value_usd",
+    "median": "median_value_usd",
+    "mean": "mean_value_usd",
+    "density": "permits_per_km2",
+    "waiting": "days_to_issue",
+}
+REGION_KIND = "neighborhood"
+"""Of the regions that questions name."""
 DEFAULT_RADIUS_M = 500.0
 WIDENED_M = (500.0, 2_000.0, 10_000.0)
+AT_RADIUS_M = 50.0
 AT_MOST_M = 75.0
 """What "at" an address may mean as a circle: the lot and what belongs to it."""
 ROUNDING_M = 0.5
@@ -79,7 +91,7 @@ def flatten_plan(plan: Mapping[str, Any], *, city: str) -> Form:
 def _flatten_side(side: str, filters: Mapping[str, Any], city: str) -> Iterator[tuple[str, Any]]:
     for field, value in filters.items():
         name = f"{side}.{field}"
-        if field == "without" and value:
+        if field in NESTED and value:
             yield from _flatten_side(name, value, city)
         elif field == "area" and value:
             yield name, Circle(value["lat"], value["lng"], value.get("radius_m", DEFAULT_RADIUS_M))
@@ -114,7 +126,7 @@ def expand_gold(gold: Mapping[str, Any], spots: Mapping[str, Spot]) -> Form:
 def _expand_side(side: str, filters: Mapping[str, Any], spots: Mapping[str, Spot]) -> Iterator[tuple[str, Any]]:
     for field, value in filters.items():
         name = f"{side}.{field}"
-        if field == "without":
+        if field in NESTED:
             yield from _expand_side(name, value, spots)
         elif field == "place":
             yield f"{side}.area", find_spot(filters, spots)
@@ -123,6 +135,26 @@ def _expand_side(side: str, filters: Mapping[str, Any], spots: Mapping[str, Spot
             yield from ((f"{name}_{end}", str(day)) for end, day in (("from", first), ("to", last)) if day)
         elif field not in {"radius_m", "at"}:
             yield name, _normalize(field, (value,) if isinstance(value, str) else value)
+
+
+def write_plan(form: Form) -> dict[str, Any]:
+    """Give a plan in flat form, its places as circles, as a caller of ``/facts`` writes it."""
+    plan: dict[str, Any] = {"kind": form["kind"]}
+    if form["kind"] in OWN_MEASURE:
+        plan["measure"] = OWN_MEASURE[form["kind"]]
+    for part, value in form.items():
+        *path, name = part.split(".")
+        inside = plan
+        for step in path:
+            inside = inside.setdefault(step, {})
+        inside[name] = _write(name, value)
+    return {**{side: {} for side in NEEDED.get(form["kind"], ()) if side not in plan}, **plan}
+
+
+def _write(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a plan holds
+    if isinstance(value, Circle):
+        return {"lat": value.lat, "lng": value.lng, "radius_m": value.radius_m}
+    return [f"{REGION_KIND}/{one}" for one in value] if name == "region" else value
 
 
 def find_spot(filters: Mapping[str, Any], spots: Mapping[str, Spot]) -> Spot:
@@ -183,3 +215,14 @@ def _agree(part: str, gold: Form, plan: Form) -> bool:
     if part == "limit":
         return str(given or 5) == str(meant)
     return bool(meant == given)
+
+
+def settle(gold: Form) -> Form:
+    """Give a gold plan with a circle for each of its places, as wide as the service would make it by itself."""
+    return {part: draw_circle(value) if isinstance(value, Spot) else value for part, value in gold.items()}
+
+
+def draw_circle(spot: Spot) -> Circle:
+    """Give the circle that a place stands for."""
+    default_m = AT_RADIUS_M if spot.said == "at" else DEFAULT_RADIUS_M
+    return Circle(spot.lat, spot.lng, spot.radius_m or default_m)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from scripts.evaluation.answers import Answer, Ledger, settle
-from scripts.evaluation.asking import Reply
-from scripts.evaluation.forms import Form, find_differences, flatten_plan
+from scripts.evaluation.answers import Answer, Ledger
+from scripts.evaluation.asking import Reply, Service
+from scripts.evaluation.forms import Form, find_differences, flatten_plan, settle, write_plan
 from scripts.evaluation.questions import Asked, Gold
 
 ROUNDED = 0.051
@@ -55,6 +55,21 @@ class Judgement:
     def is_right(self) -> bool:
         """Whether plan, figures and premise are as they should be."""
         return self.is_exact and self.figures is not False and self.premise is not False
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Whether the facts of a gold plan tell what SQL says; None where SQL has no answer, or the plan was refused."""
+
+    asked: Asked
+    plan: Mapping[str, Any]
+    is_equal: bool | None
+    told: str
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the service took the plan for none."""
+        return self.told.startswith("status")
 
 
 def judge(asked: Asked, reply: Reply, ledger: Ledger, city: str) -> Judgement:
@@ -135,7 +150,7 @@ def check_figures(
 
 def tells(facts: Sequence[Mapping[str, Any]], answer: Answer) -> bool:
     """Whether facts tell all figures of an answer in order, and just its permits."""
-    rows = [found[1] for fact in facts if (found := ONE_PERMIT.fullmatch(fact["rows"].split("?")[0]))]
+    rows = [found[1] for fact in facts if (found := ONE_PERMIT.fullmatch((fact["rows"] or "").split("?")[0]))]
     listed = tuple(map(unquote, rows)) if answer.permits else ()
     values = iter([fact["value"] for fact in facts])
     return listed == answer.permits and all(
@@ -164,3 +179,17 @@ def check_premise(asked: Asked, reply: Reply, plan: Form | None, ledger: Ledger)
         is_true = figures[0] == asked.premise
     verdicts = [not WRONG.search(text) for text in said if RIGHT.search(text)]
     return bool(verdicts) and verdicts[0] == is_true
+
+
+async def judge_facts(asked: Asked, service: Service, ledger: Ledger) -> Computed | None:
+    """Have the facts of a gold plan computed, whatever is understood of the words; None where there is no plan."""
+    if not asked.meant.form:
+        return None
+    form = settle(asked.meant.form)
+    plan = write_plan(form)
+    answer = ledger.answer(form, limit=int(form.get("limit", 5)))
+    facts = await service.compute(plan)
+    if isinstance(facts, str):
+        return Computed(asked, plan, None, facts)
+    values = [fact["value"] for fact in facts]
+    return Computed(asked, plan, tells(facts, answer) if answer.is_known else None, f"{values}, SQL {answer}")

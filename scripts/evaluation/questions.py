@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.forms import Form, Spot, expand_gold
+from scripts.evaluation.forms import Form, Spot, expand_gold, settle, write_plan
 from scripts.evaluation.slots import Slots
 
 FOLDER = Path("data/questions")
@@ -82,7 +82,7 @@ def _read(entry: Mapping[str, Any], document: Mapping[str, Any], slots: Slots, h
         group=entry.get("trait") or entry.get("kind") or entry["outcome"],
         today=document["today"],
         sent=(lat, lng) if entry.get("sent") else None,
-        previous=write_previous(entry["previous"], spots) if "previous" in entry else None,
+        previous=write_plan(settle(expand_gold(entry["previous"], spots))) if "previous" in entry else None,
         premise=entry.get("premise"),
         lacks=lacks,
     )
@@ -101,22 +101,3 @@ def _read_gold(gold: Mapping[str, Any], spots: Mapping[str, Spot]) -> Gold:
     outcome = gold.get("outcome", "answer")
     form = {} if outcome in NOT_ANSWERED else expand_gold(gold, spots)
     return Gold(outcome, form, tuple(gold.get("flags", ())))
-
-
-def write_previous(gold: Mapping[str, Any], spots: Mapping[str, Spot]) -> dict[str, Any]:
-    """Write a plan of a question file as a client would send it back."""
-    plan: dict[str, Any] = {}
-    form = expand_gold(gold, spots)
-    own = {"sum": "value_usd", "median": "median_value_usd", "mean": "mean_value_usd"}
-    if form["kind"] in own:
-        plan["measure"] = own[form["kind"]]
-    for part, value in form.items():
-        side, _, name = part.partition(".")
-        if not name:
-            plan[part] = value
-        elif name == "area":
-            circle = {"lat": value.lat, "lng": value.lng, "radius_m": value.radius_m or 500.0}
-            plan.setdefault(side, {})["area"] = circle
-        else:
-            plan.setdefault(side, {})[name] = value
-    return plan

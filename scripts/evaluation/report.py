@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.bench.figures import centile
-from scripts.evaluation.judging import Judgement
+from scripts.evaluation.judging import Computed, Judgement
 from scripts.evaluation.lies import WAYS
 
 NOT_ANSWERED = ("decline", "ask_back")
@@ -24,7 +24,7 @@ GOALS = {
 }
 
 
-def sum_up(judged: Sequence[Judgement], unfilled: Sequence[str]) -> dict[str, Any]:
+def sum_up(judged: Sequence[Judgement], computed: Sequence[Computed], unfilled: Sequence[str]) -> dict[str, Any]:
     """Give all figures of an evaluation."""
     times = [one.reply.answer_ms for one in judged if one.reply.answer_ms is not None]
     looked_at = [one for one in judged if one.figures is not None]
@@ -41,6 +41,10 @@ def sum_up(judged: Sequence[Judgement], unfilled: Sequence[str]) -> dict[str, An
         "answers_equal": sum(bool(one.figures) for one in looked_at),
         "wrong_unflagged": sum(one.is_wrong_unflagged for one in judged),
         "errors": sum(one.reply.error is not None for one in judged),
+        "plans_computed": len(computed),
+        "plans_refused": sum(one.is_refused for one in computed),
+        "plans_equal": sum(bool(one.is_equal) for one in computed),
+        "plans_unequal": sum(one.is_equal is False for one in computed),
         "truths_told": sum(one.reply.truths for one in judged),
         "truths_passed": sum(one.reply.passed_truths for one in judged),
         "lies_told": sum(one.reply.lies for one in judged),
@@ -86,8 +90,8 @@ def count_refusals(judged: Sequence[Judgement]) -> dict[str, int]:
     return counted
 
 
-def tell(console: Console, title: str, found: dict[str, Any], judged: Sequence[Judgement]) -> None:
-    """Print the table, and the questions that failed with what was meant and what was understood."""
+def tell(console: Console, title: str, found: dict[str, Any]) -> None:
+    """Print the table and the figures below it."""
     table = Table("kind", "questions", "plans exact", "answers equal", "wrong, unflagged", title=title)
     for group, counted in found["by_kind"].items():
         equal = f"{counted['equal']} of {counted['answered']}" if counted["answered"] else ""
@@ -96,6 +100,14 @@ def tell(console: Console, title: str, found: dict[str, Any], judged: Sequence[J
     console.print(table)
     for line in write_lines(found):
         console.print(line)
+
+
+def tell_failures(console: Console, judged: Sequence[Judgement], computed: Sequence[Computed]) -> None:
+    """Print gold plans that were computed otherwise, and questions that failed with what was meant and understood."""
+    for plan in computed:
+        if plan.is_refused or plan.is_equal is False:
+            text = f"\n- facts of the gold plan of: {plan.asked.text}\n  {plan.plan}\n  the facts say {plan.told}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
     for one in judged:
         if not one.is_right or one.invented or one.reply.passed_lies or one.reply.dropped_truths:
             console.print("\n".join(describe(one)), markup=False, highlight=False, soft_wrap=True)
@@ -106,6 +118,10 @@ def write_lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"plans exact: {found['exact']} of {found['questions']} ({found['exact_percent']} %)"
     yield f"slots invented: {found['slots_invented']}; wrong without a flagged word: {found['wrong_unflagged']}"
     yield f"answers equal to SQL: {found['answers_equal']} of {found['answers_looked_at']}; errors: {found['errors']}"
+    yield (
+        f"facts of gold plans equal to SQL: {found['plans_equal']} of {found['plans_computed']},"
+        f" unequal {found['plans_unequal']}, refused {found['plans_refused']}"
+    )
     for outcome in NOT_ANSWERED:
         parts = (f"{part} {found[f'{outcome}_{part}']}" for part in ("meant", "right", "wrong", "missing"))
         yield f"{outcome.replace('_', ' ')}: {', '.join(parts)}"
