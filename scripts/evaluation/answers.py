@@ -33,12 +33,20 @@ FIGURES = """
 MEASURES = {"permits": 0, "value_usd": 2, "median_value_usd": 3, "mean_value_usd": 4, "days_to_issue": 5}
 KIND_MEASURES = {"sum": "value_usd", "median": "median_value_usd", "mean": "mean_value_usd", "waiting": "days_to_issue"}
 GROUPS = {
+    "category": "c.one",
+    "region": "r.region",
     "zip": "p.zip",
     "district": "p.district",
     "work_class": "p.work_class",
     "company": "upper(regexp_replace(trim(p.contractor_company_name), '[[:space:]]+', ' ', 'g'))",
     **{name: f"coalesce(p.{column}_mapped, p.{column})" for name, column in OWN.items()},
 }
+SOURCES = {
+    "category": "permits p CROSS JOIN unnest(p.categories) AS c(one)",
+    "region": "permits p JOIN regions r ON r.city = p.city AND r.kind = 'neighborhood'"
+    " AND ST_Intersects(r.area, p.location::geometry)",
+}
+AREA_KM2 = {"region": "ST_Area(r.area::geography) / 1e6"}
 PERIODS = {"year": "year", "quarter": "quarter", "month": "month"}
 ORDERS = {
     "newest": "p.issued_date DESC NULLS LAST, p.city, p.source_id",
@@ -78,7 +86,7 @@ class Ledger:
             case "compare" if measure in MEASURES:
                 sides = (self.total(form, side)[MEASURES[measure]] for side in ("where", "versus"))
                 return Answer(tuple(one(side) for side in sides))
-            case "top" if measure in MEASURES and form["group_by"] != "region":
+            case "top":
                 return Answer(tuple(one(figure) for figure in self.rank(form, measure, limit or LIMIT)))
             case "series" if measure in MEASURES:
                 return Answer(tuple(one(figure) for figure in self.follow(form, measure)))
@@ -102,12 +110,11 @@ class Ledger:
     def rank(self, form: Form, measure: str, limit: int) -> list[float]:
         """Give the figures of the largest groups in order."""
         text, values = self.choose(form, "where")
-        by = form["group_by"]
-        key, source = GROUPS.get(by, "c.one"), "permits p"
-        if by == "category":
-            source = "permits p CROSS JOIN unnest(p.categories) AS c(one)"
-        statement = f"SELECT {FIGURES} FROM {source} WHERE {text} AND {key} IS NOT NULL GROUP BY {key}"
-        figures = [row[MEASURES[measure]] for row in self.run(statement, values)]
+        key, source = GROUPS[form["group_by"]], SOURCES.get(form["group_by"], "permits p")
+        statement = f"SELECT {FIGURES}, min({AREA_KM2.get(form['group_by'], '1')}) FROM {source}"
+        rows = self.run(f"{statement} WHERE {text} AND {key} IS NOT NULL GROUP BY {key}", values)
+        is_density = measure == "permits_per_km2"
+        figures = [row[0] / row[-1] if is_density else row[MEASURES[measure]] for row in rows]
         return sorted((figure for figure in figures if figure is not None), reverse=True)[:limit]
 
     def follow(self, form: Form, measure: str) -> list[float]:

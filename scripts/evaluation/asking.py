@@ -12,6 +12,7 @@ import httpx
 from app.backends.router import Router
 from app.main import create_app
 from app.settings import Settings, read_settings
+from scripts.evaluation.lies import plain
 from scripts.evaluation.questions import Asked
 from scripts.evaluation.voices import Scripted
 
@@ -94,8 +95,11 @@ class Service:
 
     def judge(self, document: dict[str, Any], told: list[str]) -> Reply:
         """Tell apart what of the voice's sentences was passed on."""
-        truths, lies = self.voice.truths, self.voice.lies
-        said = {" ".join(truth.split()) for truth in truths}
+        # A prompt may have had no room for a fact, and what was made up as a lie may be just that one.
+        facts = {plain(fact["sentence"]) for fact in document["facts"]["facts"]}
+        lies = {lie: way for lie, way in self.voice.lies.items() if plain(lie) not in facts}
+        said = {" ".join(truth.split()) for truth in self.voice.truths}
+        told = [sentence for sentence in told if sentence in said or plain(sentence) not in facts]
         return Reply(
             document,
             truths=len(said),

@@ -94,13 +94,14 @@ def judge(asked: Asked, reply: Reply, ledger: Ledger, city: str) -> Judgement:
 
 def find_gaps(gold: Gold, reply: Reply, plan: Form | None) -> tuple[str, ...]:
     """Name what of a reply is not as gold has it: the outcome, parts of the plan, words that were not flagged."""
+    flagged = " ".join(reply.ignored_words).casefold()
+    is_told = any(flag.casefold() in flagged for flag in gold.flags)
+    if gold.outcome != "answer" and (reply.outcome == gold.outcome or is_told):
+        return ()
     if reply.outcome != gold.outcome:
         return ("outcome", *(gold.form or {}))
-    if gold.outcome != "answer":
-        return ()
     differences = find_differences(gold.form, plan or {})
-    flagged = " ".join(reply.ignored_words).casefold()
-    is_told = not gold.flags or any(flag.casefold() in flagged for flag in gold.flags)
+    is_told = is_told or not gold.flags
     return differences if is_told else (*differences, "flags")
 
 
@@ -140,7 +141,7 @@ def check_figures(
     if reply.outcome != "answer" or plan is None:
         return None, ""
     if meant.outcome != "answer":
-        return False, "was not to be answered"
+        return (None, "") if is_exact else (False, "was not to be answered")
     form = plan if is_exact else settle(meant.form)
     answer = ledger.answer(form, limit=int((reply.plan or {}).get("limit", 5)))
     if not answer.is_known:

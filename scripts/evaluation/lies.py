@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-NUMBER = re.compile(r"\$?\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"\$?\d+(?:,\d{3})*(?:\.\d+)?")
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 DAY = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
