@@ -42,6 +42,8 @@ LETTER = re.compile(r"\S")
 SENTENCE_MAX = 600
 LIST_MARK = re.compile(r"^(?:[-*•]|\(?\d{1,2}[.)])(?:\s+|$)")
 MARKUP = re.compile(r"[*_`#>|\\]|https?:|<[^>]*>|\[[^\]]*\]\(")
+SIGNS = frozenset("-‐‑‒–—―")
+"""A longitude has one, so that a fact's words alone do not tell which of its numbers is below zero."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def keeps_bonds(tokens: list[str], said: list[str], left_out: set[str]) -> bool:
 
 
 def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
-    """Give each denial with what it denies, each number with its unit, and with a small word that bounds it."""
+    """Give each denial with what it denies, each number with its sign, its unit, and a small word that bounds it."""
     for place, token in enumerate(tokens):
         if token in DENIALS:
             yield token, next((word for word in tokens[place + 1 :] if word == "permit" or word not in NEUTRAL), "")
@@ -167,8 +169,8 @@ def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def is_bond(pair: tuple[str, str]) -> bool:
-    """Tell whether a number stands with its unit, or behind a word that bounds it."""
-    return (pair[0] in BOUNDS and is_number(pair[1])) or (is_number(pair[0]) and pair[1] in UNITS)
+    """Tell whether a number stands with its unit, or behind a sign or a word that bounds it."""
+    return (pair[0] in BOUNDS | SIGNS and is_number(pair[1])) or (is_number(pair[0]) and pair[1] in UNITS)
 
 
 def neighbours(tokens: list[str]) -> Iterator[tuple[str, str]]:
