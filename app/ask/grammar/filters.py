@@ -12,7 +12,7 @@ from app.permits.filters import WORDS_MAX, PermitFilter
 Part = Mention | DateMention
 Days = tuple[date | None, date | None]
 
-FIELDS = ("category", "permit_type", "permit_class", "status", "work_class", "zip")
+FIELDS = ("category", "permit_type", "permit_class", "status", "work_class", "zip", "district", "region")
 COLUMNS: tuple[Column, ...] = ("issued", "applied")
 
 

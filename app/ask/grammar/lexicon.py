@@ -16,6 +16,8 @@ Slot = Literal[
     "status",
     "work_class",
     "zip",
+    "district",
+    "region",
     "subject",
     "object",
     "filler",

@@ -15,7 +15,7 @@ from app.ask.grammar.lexicon import HERE_AT, HOMES, Slot
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
 from app.ask.grammar.negation import set_aside_negations
-from app.ask.grammar.places import take_place, take_zips
+from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
 from app.ask.grammar.radii import take_radius
 from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
 from app.ask.grammar.spelling import correct_spelling
@@ -40,6 +40,10 @@ class _Heard:
         """What narrows permits down."""
         return [*self.dates, *(mention for mention in self.mentions if mention.slot in FIELDS)]
 
+    def says_area(self) -> bool:
+        """Whether a ZIP, a district or another region was mentioned."""
+        return self.says("zip") or self.says("district") or self.says("region")
+
     def says(self, slot: Slot) -> bool:
         """Whether something was mentioned for a slot."""
         return any(mention.slot == slot for mention in self.mentions)
@@ -59,7 +63,7 @@ def _hear(question: str, today: date, context: Context) -> _Heard:
     text = Text(question)
     negation = set_aside_negations(text)
     place, at_place = take_place(text, context)
-    own = take_own_words(text, context)
+    own = [*take_own_words(text, context), *take_regions(text, context), *take_districts(text)]
     correct_spelling(text)
     bounds = take_value_bounds(text)
     unheld = _quote_bound(text)
@@ -157,12 +161,13 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         unclear=placed.unclear or find_unclear(text, heard.parts, unread, compares=sides is not None),
         leftovers=leftovers,
         open_runs=text.open_runs(),
+        place_runs=find_place_runs(text),
         corrections=tuple(text.corrections),
     )
 
 
 def _read_signs(heard: _Heard, context: Context, sides: Sides | None, premise: Premise | None) -> Signs:
-    is_placed, has_zip = heard.placed.place is not None, heard.says("zip")
+    is_placed, has_zip = heard.placed.place is not None, heard.says_area()
     return Signs(
         compares=sides is not None,
         changes=changes_over_years(heard.mentions, heard.dates, heard.text),
