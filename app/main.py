@@ -18,7 +18,7 @@ from app.database import Reader, make_engine
 from app.permits.register import RegisterCache
 from app.permits.tiles import TileMaker
 from app.problems import install_problems
-from app.routes import ask, exports, feeds, ogc, operations, pages, permits, regions, stats, tiles
+from app.routes import ask, exports, feeds, ogc, operations, pages, permits, places, regions, stats, tiles
 from app.settings import Settings, read_settings
 from app.telemetry.logs import set_up_logs
 from app.telemetry.metrics import Metrics
@@ -71,7 +71,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CompressMiddleware, minimum_size=COMPRESSED_FROM, zstd_level=3, brotli_quality=4, gzip_level=4)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
-    for routes in (permits, exports, feeds, stats, tiles, regions, ogc, ask, operations, pages):
+    for routes in (permits, exports, feeds, stats, tiles, regions, places, ogc, ask, operations, pages):
         app.include_router(routes.router)
     app.mount("/web", pages.files)
     return app

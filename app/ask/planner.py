@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
@@ -15,11 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ask.facts import find_rows
 from app.ask.followups import find_changes, is_follow_up, try_follow
-from app.ask.grammar import Address, Context, Here, Point, Reading, read
+from app.ask.grammar import Address, Block, Context, Here, Intersection, Point, Reading, form_of, read
+from app.ask.grammar.lexicon import STREETS
 from app.ask.phrases import CATEGORY_PHRASES, describe_plan, join_or
 from app.ask.plan import MEASURES, ROWS_DEFAULT, ROWS_MAX, Order, Plan, Where
 from app.ask.refusals import (
     AMBIGUOUS_ADDRESS,
+    AMBIGUOUS_PLACE,
+    AREA_NOT_POINT,
     CONTESTED,
     DECLINES,
     NEGATED,
@@ -29,14 +33,18 @@ from app.ask.refusals import (
     UNCLEAR,
     UNKNOWN_ADDRESS,
     UNREAD,
+    WHOLE_STREET,
 )
 from app.cities.city import find_city
 from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
-from app.permits.places import find_address
+from app.permits.places import Place, find_places, list_blocks
 from app.permits.register import Register
-from app.permits.words import Category
+from app.permits.words import DISTRICT_KIND, ZIP_KIND, Category
 
 QUESTION_MAX = 2_000
+PLACES_MAX = 2
+"""Runs of leftovers that are looked up."""
+STREET_SIGNS = frozenset(STREETS["suffixes"]).union(STREETS["directions"])
 SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
 """Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
@@ -134,12 +142,16 @@ async def plan_question(
             "decline", reading=reading, sentences=(DECLINES[reading.declined].format(cities=titles or "none"),)
         )
     try:
+        reading = await settle_places(session, register, reading, cities)
+    except AskBack as back:
+        return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
+    try:
         if follows(asked, reading):
             refuse_empty(reading)
         else:
             refuse_unclear(reading)
     except AskBack as back:
-        is_open = lacks_words_alone(reading) and await knows_place(session, reading, asked, cities)
+        is_open = lacks_words_alone(reading) and await knows_place(session, register, reading, asked, cities)
         return Planned("ask_back", reading=reading, sentences=(back.sentence,), is_open=is_open)
     return await plan_reading(session, register, asked, reading, city=city, meanings={})
 
@@ -160,7 +172,7 @@ async def plan_reading(
             session, asked, asked.previous_plan, reading, cities=register.choose_cities(named), meanings=meanings
         )
     try:
-        place, area = await find_area(session, reading, asked, register.choose_cities(named))
+        place, area = await find_area(session, register, reading, asked, register.choose_cities(named))
         plan = make_plan(reading, area, named)
         if area and plan.order == "nearest" and not (reading.radius_m or asked.radius_m or reading.at_place):
             plan = await widen(session, register, plan, area)
@@ -168,7 +180,7 @@ async def plan_reading(
         return Planned("ask_back", reading=reading, sentences=(back.sentence,), did_you_mean=back.did_you_mean)
     if place and plan.where.area:
         place |= {"radius_m": plan.where.area.radius_m}
-    told = (*tell_meanings(meanings), *tell_adjustments(reading))
+    told = (*tell_meanings(meanings), *tell_place(place), *tell_adjustments(reading))
     return Planned("answer", plan=plan, place=place, reading=reading, sentences=told, meanings=meanings)
 
 
@@ -245,10 +257,12 @@ def lacks_words_alone(reading: Reading) -> bool:
     return bool(reading.open_runs) and names_none and not is_refused
 
 
-async def knows_place(session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]) -> bool:
+async def knows_place(
+    session: AsyncSession, register: Register, reading: Reading, asked: Question, cities: tuple[str, ...]
+) -> bool:
     """Whether the place that is meant, if one is, can be used as it stands."""
     try:
-        await find_area(session, reading, asked, cities)
+        await find_area(session, register, reading, asked, cities)
     except AskBack:
         return False
     return True
@@ -266,7 +280,7 @@ def read_again(
     """Read a question again with what words of it mean; None where that is no clear reading or another question's."""
     cities = register.choose_cities(name_city(asked, city))
     context = replace(make_context(register, cities, asked), meanings=meanings)
-    again = read(asked.question, today=today, context=context)
+    again = adopt_places(read(asked.question, today=today, context=context), reading)
     try:
         refuse_unclear(again)
     except AskBack:
@@ -294,13 +308,82 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
         "status": register.own_words("status_current", cities),
     }
     titles = {name: find_city(name).title for name in cities}
+    regions: dict[str, tuple[str, ...]] = {}
+    for region in register.regions.values():
+        if region.city in cities and region.kind not in {ZIP_KIND, DISTRICT_KIND}:
+            regions[region_form(region.name)] = (*regions.get(region_form(region.name), ()), region.id)
     return Context(
         city_titles=titles,
         own_words=own,
         has_point=asked.lat is not None,
         region_kinds=frozenset(register.region_kinds(cities)),
+        regions=regions,
         follows=asked.previous_plan is not None,
     )
+
+
+@lru_cache(maxsize=4096)
+def region_form(name: str) -> str:
+    """Give a region's name as the words of a question look to rules."""
+    return form_of(name)
+
+
+async def settle_places(
+    session: AsyncSession, register: Register, reading: Reading, cities: tuple[str, ...]
+) -> Reading:
+    """Look leftovers up that stand where a place does: a region becomes a filter, what is no place stays left over.
+
+    Raises :class:`AskBack` for a name that several regions have, and for a street, which is no circle.
+    """
+    for name in reading.where.region:
+        if name.casefold() not in register.region_words:
+            found = await find_places(session, register, name, cities)
+            raise AskBack(AMBIGUOUS_PLACE.format(text=name), found.candidates)
+    for run in reading.place_runs[:PLACES_MAX]:
+        found = await find_places(session, register, run, cities)
+        if found.place is not None and found.place.kind == "region":
+            reading = take_place_run(reading, run, region=found.place.filters["region"])
+            reading = replace(reading, corrections=(*reading.corrections, (run, found.place.label)))
+        elif found.places and all(place.kind == "region" for place in found.places):
+            raise AskBack(AMBIGUOUS_PLACE.format(text=run), found.candidates)
+        elif found.places and found.places[0].kind == "street" and names_street(run):
+            streets = tuple(place.label for place in found.places)
+            blocks = await list_blocks(session, streets, cities)
+            raise AskBack(WHOLE_STREET.format(street=" or ".join(streets)), blocks)
+    return reading
+
+
+def names_street(run: str) -> bool:
+    """Whether words have one that only streets have: a name alone may be anything."""
+    return not STREET_SIGNS.isdisjoint(form_of(run).split())
+
+
+def take_place_run(reading: Reading, run: str, *, region: tuple[str, ...]) -> Reading:
+    """Take a run of leftovers as a region."""
+    left = Counter(run.split())
+    leftovers = []
+    for word in reading.leftovers:
+        if left[word] > 0:
+            left[word] -= 1
+        else:
+            leftovers.append(word)
+    words = set(form_of(run).split())
+    return replace(
+        reading,
+        where=reading.where.model_copy(update={"region": tuple(sorted({*reading.where.region, *region}))}),
+        versus=reading.versus.model_copy(update={"region": region}) if reading.versus else None,
+        leftovers=tuple(leftovers),
+        open_runs=tuple(one for one in reading.open_runs if not words.issuperset(one.split())),
+        place_runs=tuple(one for one in reading.place_runs if one != run),
+    )
+
+
+def adopt_places(again: Reading, reading: Reading) -> Reading:
+    """Take the same runs for places in a second reading as were found to be some in the first."""
+    for run in again.place_runs:
+        if run not in reading.place_runs:
+            again = take_place_run(again, run, region=reading.where.region)
+    return replace(again, corrections=reading.corrections)
 
 
 def refuse_empty(reading: Reading) -> None:
@@ -334,22 +417,33 @@ def refuse_unfit(reading: Reading) -> None:
 
 
 async def find_area(
-    session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]
+    session: AsyncSession, register: Register, reading: Reading, asked: Question, cities: tuple[str, ...]
 ) -> tuple[dict[str, Any] | None, Area | None]:
     """Find the circle that is meant, and what its middle is called; the text's place goes before the caller's point.
 
-    Raises :class:`AskBack` for a place that is missing, unknown or ambiguous, and for too wide a radius.
+    A region has a place and no circle: a filter says it. Raises :class:`AskBack` for a place that is missing, unknown
+    or ambiguous, and for too wide a radius.
     """
-    place = await find_origin(session, reading, asked, cities)
+    place = await find_origin(session, register, reading, asked, cities)
     if place is None:
+        region = describe_region(register, reading.where.region)
         if reading.radius_m is not None or reading.order == "nearest":
-            raise AskBack(PLACELESS)
-        return None, None
-    default_m = AT_PLACE_RADIUS_M if reading.at_place else asked.radius_m or RADIUS_DEFAULT_M
-    radius_m = reading.radius_m or default_m
+            raise AskBack(AREA_NOT_POINT.format(region=region["label"]) if region else PLACELESS)
+        return region, None
+    default_m = max(AT_PLACE_RADIUS_M, place.get("within_m") or 0) if reading.at_place else None
+    radius_m = reading.radius_m or default_m or asked.radius_m or RADIUS_DEFAULT_M
     if radius_m > RADIUS_MAX_M:
         raise AskBack(TOO_WIDE.format(radius_m=RADIUS_MAX_M))
     return place, Area(lat=place["lat"], lng=place["lng"], radius_m=radius_m)
+
+
+def describe_region(register: Register, ids: tuple[str, ...]) -> dict[str, Any] | None:
+    """Give the regions that filters name, as a place."""
+    found = [region for one in ids for region in register.region_words.get(one.casefold(), ())]
+    if not found:
+        return None
+    label = " or ".join(region.label for region in found)
+    return {"label": label, "kind": "region", "quality": "region", "region": [region.id for region in found]}
 
 
 async def widen(session: AsyncSession, register: Register, plan: Plan, area: Area) -> Plan:
@@ -364,12 +458,15 @@ async def widen(session: AsyncSession, register: Register, plan: Plan, area: Are
 
 
 async def find_origin(
-    session: AsyncSession, reading: Reading, asked: Question, cities: tuple[str, ...]
+    session: AsyncSession, register: Register, reading: Reading, asked: Question, cities: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """Find the point that is meant. Raises :class:`AskBack` for one that is missing or unknown."""
     match reading.place:
         case Address():
-            return await find_address_origin(session, reading.place.text, cities)
+            text = f"{reading.place.text} {reading.place.zip or ''}"
+            return await find_address_origin(session, register, text.strip(), cities)
+        case Block() | Intersection():
+            return await find_address_origin(session, register, reading.place.text, cities)
         case Point():
             label = f"{reading.place.lat:.10g}, {reading.place.lng:.10g}"
             return {
@@ -381,20 +478,45 @@ async def find_origin(
             }
         case Here() if asked.lat is None:
             raise AskBack(PLACELESS)
-    says_zip_only = bool(reading.where.zip) and not isinstance(reading.place, Here)
-    if asked.lat is None or (says_zip_only and reading.radius_m is None and reading.order != "nearest"):
+    where = reading.where
+    says_area_only = bool(where.zip or where.district or where.region) and not isinstance(reading.place, Here)
+    if asked.lat is None or (says_area_only and reading.radius_m is None and reading.order != "nearest"):
         return None
     return {"label": "the point sent", "kind": "point", "lat": asked.lat, "lng": asked.lng, "quality": "given"}
 
 
-async def find_address_origin(session: AsyncSession, text: str, cities: tuple[str, ...]) -> dict[str, Any]:
-    """Find an address in the register. Raises :class:`AskBack` with candidates where it is not one place there."""
-    found = await find_address(session, text, cities)
-    if found.place is None:
-        sentence = AMBIGUOUS_ADDRESS if found.is_ambiguous else UNKNOWN_ADDRESS
+async def find_address_origin(
+    session: AsyncSession, register: Register, text: str, cities: tuple[str, ...]
+) -> dict[str, Any]:
+    """Find an address, a block or a crossing. Raises :class:`AskBack` with candidates where it is not one place."""
+    found = await find_places(session, register, text, cities)
+    if found.place is None or found.place.lat is None or found.place.kind == "street":
+        sentence = AMBIGUOUS_ADDRESS if found.places else UNKNOWN_ADDRESS
         raise AskBack(sentence.format(address=text), found.candidates)
-    place = found.place
-    return {"label": place.label, "kind": "address", "lat": place.lat, "lng": place.lng, "quality": place.quality}
+    return describe_origin(found.place)
+
+
+def describe_origin(place: Place) -> dict[str, Any]:
+    """Give what a reply says of a place that has a point; exactly the point that the circle is drawn around."""
+    told = ("label", "kind", "quality", "known_by", "location_quality", "is_corrected")
+    rounded = {name: value for name, value in place.render().items() if name in told or name == "within_m"}
+    return rounded | {"lat": place.lat, "lng": place.lng}
+
+
+def tell_place(place: Mapping[str, Any] | None) -> Iterator[str]:
+    """Say of a place what is not as it was written: read as another spelling, between known numbers, or an area."""
+    quality = place["quality"] if place else None
+    if place is None:
+        return
+    if place.get("is_corrected"):
+        yield f"The place was read as {place['label']}."
+    known_by = " and ".join(place.get("known_by", ()))
+    if quality == "interpolated":
+        yield f"No permit stands at {place['label']}: it was placed between {known_by}."
+    elif quality == "nearest":
+        yield f"No permit stands at {place['label']}: it was placed at {known_by}, the nearest known."
+    elif quality == "region":
+        yield f"{place['label']} is an area: what lies inside its border is meant."
 
 
 def make_plan(reading: Reading, area: Area | None, city: tuple[str, ...]) -> Plan:

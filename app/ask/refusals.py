@@ -28,4 +28,7 @@ NEGATED = '"{word}" is not understood here: ask for what is wanted, without leav
 TOO_WIDE = "A circle here ends at {radius_m:,} m: ask for that or less, or for a ZIP."
 UNKNOWN_ADDRESS = "{address} is not in the register."
 AMBIGUOUS_ADDRESS = "{address} is not one place in the register."
+AMBIGUOUS_PLACE = '"{text}" may be more than one place here.'
+WHOLE_STREET = "{street} is a street of many blocks: say which one, a house number or a crossing."
+AREA_NOT_POINT = "{region} is an area, and a circle needs a point: ask for permits in it, or near an address."
 CONTESTED = "It is not clear what of the question before this changes: ask the whole question."

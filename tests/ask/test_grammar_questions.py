@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.ask.grammar import Address, Context, Here, Place, Point, Premise, Reading, read
+from app.ask.grammar import Address, Block, Context, Here, Intersection, Place, Point, Premise, Reading, read
 from app.permits.filters import PermitFilter
 
 QUESTIONS = tomllib.loads(
@@ -32,6 +32,10 @@ def gold_place(question: dict[str, Any]) -> Place | None:
     if "point" in question:
         lat, lng = map(float, question["point"])
         return Point(lat=lat, lng=lng)
+    if "block" in question:
+        return Block(question["block"])
+    if "crossing" in question:
+        return Intersection(question["crossing"])
     if "address" in question:
         return Address(question["address"], question.get("address_zip"))
     return Here() if question.get("here") else None

@@ -249,7 +249,7 @@ async def test_a_place_comes_from_the_text_or_from_the_caller(
 @pytest.mark.parametrize(
     ("question", "more", "said", "meant"),
     [
-        ("permits near 1207 Harvey Street", {}, "not in the register", ["1205 HARVEY ST", "40 HARVEY ST"]),
+        ("permits near 9000 Harvey Street", {}, "not in the register", ["1205 HARVEY ST", "40 HARVEY ST"]),
         ("permits near 99 Nowhere Lane", {}, "not in the register", []),
         ("permits near me", {}, "A place is missing", []),
         ("permits within 50 miles of 1205 Harvey St", {}, "10,000", []),

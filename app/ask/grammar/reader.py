@@ -16,7 +16,7 @@ from app.ask.grammar.lexicon import GROUP_SAYS, HERE_AT, HOMES, NOTES, UNCLEAR, 
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
 from app.ask.grammar.negation import find_left_out, set_aside_negations, take_signs
-from app.ask.grammar.places import take_place, take_zips
+from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
 from app.ask.grammar.radii import take_radius
 from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
 from app.ask.grammar.shares import Share, find_share
@@ -46,6 +46,10 @@ class _Heard:
     def parts(self) -> list[Part]:
         """What narrows permits down."""
         return [*self.dates, *(mention for mention in self.mentions if mention.slot in FIELDS)]
+
+    def says_area(self) -> bool:
+        """Whether a ZIP, a district or another region was mentioned."""
+        return self.says("zip") or self.says("district") or self.says("region")
 
     def says(self, slot: Slot) -> bool:
         """Whether something was mentioned for a slot."""
@@ -97,7 +101,7 @@ def _hear_without_negated(question: str, today: date, context: Context) -> _Hear
 def _hear_rest(text: Text, today: date, context: Context) -> _Heard:
     """Run the rules in their order: where, how much, when, how far, and then the phrases."""
     place, at_place = take_place(text, context)
-    own = take_own_words(text, context)
+    own = [*take_own_words(text, context), *take_regions(text, context), *take_districts(text)]
     correct_spelling(text)
     bounds = take_value_bounds(text)
     unheld = _quote_bound(text)
@@ -257,6 +261,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         unclear=unclear,
         leftovers=leftovers,
         open_runs=text.open_runs(),
+        place_runs=find_place_runs(text),
         corrections=tuple(text.corrections),
         notes=(*placed.notes, *_note_average(heard, wish)),
         said=find_said(mentions, unused),
@@ -327,7 +332,7 @@ def find_gaps(unused: Sequence[Mention], kind: Kind | None) -> list[Mention]:
 def _read_signs(
     heard: _Heard, context: Context, sides: Sides | None, premise: Premise | None, pair: Pair | None
 ) -> Signs:
-    is_placed, has_zip = heard.placed.place is not None, heard.says("zip")
+    is_placed, has_zip = heard.placed.place is not None, heard.says_area()
     return Signs(
         compares=sides is not None,
         changes=pair is None and changes_over_years(heard.mentions, heard.dates, heard.text),

@@ -47,7 +47,21 @@ class Address:
     zip: str | None = None
 
 
-Place = Here | Point | Address
+@dataclass(frozen=True)
+class Block:
+    """The hundred block or the range of house numbers of a street, as written."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Intersection:
+    """Two streets where they meet, as written."""
+
+    text: str
+
+
+Place = Here | Point | Address | Block | Intersection
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,8 @@ class Context:
     """The kinds of areas that are loaded, as their source calls them."""
     follows: bool = False
     """Whether the plan of a question before came with this one."""
+    regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of the regions that are loaded, as rules see them, each with the ids that it may stand for."""
     meanings: Mapping[str, Category] = field(default_factory=dict)
     """What words of this very question mean besides; no rule's word is among them, see :attr:`Reading.open_runs`."""
 
@@ -92,6 +108,8 @@ class Reading:
     that no single plan can hold. ``leftovers`` are the words no rule understood, in order, and ``corrections`` the
     misspelt words with what they were read as. ``open_runs`` are those leftovers, figures apart, that no rule laid
     hands on: what stands side by side joined, as rules see it.
+    ``place_runs`` are the leftovers, as written, that stand where a place does: whether they are one is for whoever
+    knows the register to say. A region's name that has several ids stands among the filters as it was written.
     """
 
     kind: Kind | None = None
@@ -124,3 +142,4 @@ class Reading:
     """Sentences on what words were taken to mean where others might take them otherwise."""
     said: frozenset[str] = field(default=frozenset(), compare=False)
     """What was asked for in so many words, as :func:`app.ask.grammar.kinds.key_of` names it."""
+    place_runs: tuple[str, ...] = field(default=(), compare=False)
