@@ -169,7 +169,13 @@ async def plan_reading(
     named = name_city(asked, city)
     if asked.previous_plan is not None and follows(asked, reading):
         return await plan_follow_up(
-            session, asked, asked.previous_plan, reading, cities=register.choose_cities(named), meanings=meanings
+            session,
+            register,
+            asked,
+            asked.previous_plan,
+            reading,
+            cities=register.choose_cities(named),
+            meanings=meanings,
         )
     try:
         place, area = await find_area(session, register, reading, asked, register.choose_cities(named))
@@ -186,6 +192,7 @@ async def plan_reading(
 
 async def plan_follow_up(
     session: AsyncSession,
+    register: Register,
     asked: Question,
     previous: Plan,
     reading: Reading,
@@ -195,7 +202,7 @@ async def plan_follow_up(
 ) -> Planned:
     """Plan what a follow-up makes of the plan before; its place stays unless another is named."""
     try:
-        place, area = await find_new_area(session, reading, asked, previous, cities)
+        place, area = await find_new_area(session, register, reading, asked, previous, cities)
         plan = try_follow(previous, asked.question, reading, area)
         if plan is None:
             raise AskBack(CONTESTED)
@@ -213,7 +220,12 @@ async def plan_follow_up(
 
 
 async def find_new_area(
-    session: AsyncSession, reading: Reading, asked: Question, previous: Plan, cities: tuple[str, ...]
+    session: AsyncSession,
+    register: Register,
+    reading: Reading,
+    asked: Question,
+    previous: Plan,
+    cities: tuple[str, ...],
 ) -> tuple[dict[str, Any] | None, Area | None]:
     """Find the circle that a follow-up names, with the radius before where it says none; None where that stays."""
     before = previous.where.area
@@ -222,7 +234,7 @@ async def find_new_area(
         raise AskBack(TOO_WIDE.format(radius_m=RADIUS_MAX_M))
     if not is_named and (before is not None or (reading.radius_m is None and reading.place is None)):
         return None, None
-    place, area = await find_area(session, reading, asked, cities)
+    place, area = await find_area(session, register, reading, asked, cities)
     if area and before and reading.radius_m is None and not reading.at_place:
         area = area.model_copy(update={"radius_m": before.radius_m})
     return place, area
