@@ -18,6 +18,7 @@ from app.permits.register import RegisterCache
 from app.permits.tiles import TileMaker
 from app.problems import install_problems
 from app.routes import ask, exports, feeds, ogc, operations, pages, permits, regions, stats, tiles
+from app.routes.heads import HeadMiddleware
 from app.settings import Settings, read_settings
 from app.telemetry.logs import set_up_logs
 from app.telemetry.metrics import Metrics
@@ -69,6 +70,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CompressMiddleware, minimum_size=COMPRESSED_FROM, zstd_level=3, brotli_quality=4, gzip_level=4)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
+    app.add_middleware(HeadMiddleware)
     for routes in (exports, feeds, stats, tiles, regions, permits, ogc, ask, operations, pages):
         app.include_router(routes.router)
     app.mount("/web", pages.files)
@@ -103,7 +105,7 @@ class CrossOriginMiddleware:
         self.reading = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             expose_headers=["Link", "ETag", "Retry-After", "Content-Disposition", "Export-Rows", "Export-Truncated"],
         )

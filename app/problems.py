@@ -135,7 +135,9 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is not even text
         return respond(render_problem(INVALID, instance=request.url.path, detail="the body is no JSON"))
     kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     return respond(render_problem(kind, instance=request.url.path), headers)
 
 
