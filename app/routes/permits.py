@@ -56,7 +56,10 @@ async def list_permits(request: Request, query: Annotated[ListQuery, Query()]) -
 
 @router.post("/search", response_class=Response, responses=FORM_RESPONSES)
 async def search(request: Request, query: SearchQuery) -> Response:
-    """Permits inside a polygon, by attributes as everywhere; the next page is the same body with ``cursor``."""
+    """Permits inside a polygon, by attributes as everywhere; the next page is the same body with ``cursor``.
+
+    Its link says so as STAC API does: ``method``, and a ``body`` to ``merge`` into the one that was sent.
+    """
     _, content = await produce_settled(request, partial(produce_listed, request, query, choose_form(request, query.f)))
     return Response(content.body, media_type=content.media_type, headers={"Cache-Control": "no-store"})
 
@@ -68,8 +71,15 @@ async def produce_listed(request: Request, query: ListQuery, form: Form, registe
     more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
         return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
+    links = [link_search(request, page.cursor)] if page.cursor else []
     more |= ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
-    return render_collection(request, register, query, features, form, more=more)
+    return render_collection(request, register, query, features, form, links=links, more=more)
+
+
+def link_search(request: Request, cursor: str) -> Json:
+    """Link to the next page of a search, in the words of STAC API: ``body`` is merged into the body that was sent."""
+    where = {"rel": "next", "href": href(request, "/permits/search"), "type": GEOJSON}
+    return {**where, "method": "POST", "body": {"cursor": cursor}, "merge": True}
 
 
 async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
@@ -115,13 +125,13 @@ def render_collection(
     form: Form,
     *,
     cursor: str | None = None,
-    links: Sequence[dict[str, str]] = (),
+    links: Sequence[Json] = (),
     more: Json | None = None,
 ) -> Content:
     """Make a page: a FeatureCollection with what it stands on and where it goes on, or its rows alone."""
     cities = register.choose_cities(query.city)
     parameters = [] if request.method == "POST" else query_parameters(query)
-    told = [{"rel": "self", "href": href(request, request.url.path, parameters)}, *links]
+    told: list[Json] = [{"rel": "self", "href": href(request, request.url.path, parameters)}, *links]
     following = None
     if cursor is not None:
         kept = [pair for pair in parameters if pair[0] != "cursor"]
