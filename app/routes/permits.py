@@ -32,11 +32,11 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
     form = choose_form(request, query.f)
 
     async def produce(register: Register) -> Content:
+        more = await tell_search(request, query)
         page = await find_near_features(request.app.state.reader, register, query)
-        more: Json = {} if page.number_matched is None else {"numberMatched": page.number_matched}
+        more |= {} if page.number_matched is None else {"numberMatched": page.number_matched}
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; /permits/export gives the rest"
-        more |= await tell_search(request, query)
         ends = {city: render_end(register, city) for city in register.cities}
         features = [b'%b,"distance_m":%.1f%b' % (row[0], row[3], ends[row[1]]) for row in page.rows]
         if page.ended_early:
@@ -66,9 +66,9 @@ async def search(request: Request, query: SearchQuery) -> Response:
 
 async def produce_listed(request: Request, query: ListQuery, form: Form, register: Register) -> Content:
     """Make a page of a list."""
+    more = await tell_search(request, query)
     page = await find_listed(request.app.state.reader, register, query)
     features = [row[0] + render_end(register, row[1]) for row in page.rows]
-    more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
         return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
     links = [link_search(request, page.cursor)] if page.cursor else []
@@ -83,7 +83,10 @@ def link_search(request: Request, cursor: str) -> Json:
 
 
 async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
-    """Say what was searched for the words of a query that no permit has."""
+    """Say what was searched for the words of a query that no permit has.
+
+    Asked before the permits, whose mark then holds for both.
+    """
     widened = await find_widened(request.app.state.reader, query.q) if query.q else {}
     return {"search": {"widened": widened}} if widened else {}
 
