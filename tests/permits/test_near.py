@@ -24,15 +24,16 @@ from app.permits.features import AnyRow
 from app.permits.filters import Area
 from app.permits.near import (
     SPHEROID_LEAST,
-    TYPED,
     Course,
     Frame,
+    Met,
     NearPage,
     NearQuery,
     Place,
     Search,
     Values,
     Walk,
+    fetch_rows,
     find_near,
     find_nearest,
     frame,
@@ -206,21 +207,26 @@ async def test_an_exact_count_counts_beyond_the_page_and_is_refused_for_wide_cir
         await ask(engine, lat=30.2672, lng=-97.7431, radius_m=2_001, count="exact")
 
 
+def meet(distances_m: list[float], last_step: float) -> Met[None]:
+    """Say that a walk met permits at these distances."""
+    return Met([None] * len(distances_m), distances_m, last_step)
+
+
 def test_candidates_prove_the_nearest_only_where_the_walk_went_beyond_the_last_of_them() -> None:
     area = Area(lat=30.0, lng=-97.0, radius_m=500)
     search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
     rows = [100.0] * (search.take - 1)
-    assert search.find_bound([*rows, 100.2], 100.2) == 100.0
-    assert search.find_bound([*rows, 101.0], 101.0) is None
-    assert search.find_bound(rows, 100.0) is None
+    assert search.find_bound(meet([*rows, 100.2], 100.2)) == 100.0
+    assert search.find_bound(meet([*rows, 101.0], 101.0)) is None
+    assert search.find_bound(meet(rows, 100.0)) is None
 
 
 def test_candidates_beyond_the_radius_prove_that_all_within_it_were_met() -> None:
     area = Area(lat=30.0, lng=-97.0, radius_m=500)
     search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
     rows = [501.0] * search.take
-    assert search.find_bound(rows, 501.0) == 500
-    assert search.find_bound(rows, 504.0) is None
+    assert search.find_bound(meet(rows, 501.0)) == 500
+    assert search.find_bound(meet(rows, 504.0)) is None
 
 
 @pytest.mark.parametrize("lat", [0.0, 0.05, 0.09, -33.9, 30.27, 61.2, -83.8])
@@ -289,12 +295,12 @@ def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:
 async def find_by(engine: AsyncEngine, query: NearQuery, course: Course, after: Position | None = None) -> list[AnyRow]:
     """Find a page by one course, whatever the planner expects."""
 
-    async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
-        return list(await session.execute(select_candidates(frozenset(search.values), walk), values))
+    async def fetch(walk: Walk, values: Values) -> Met[AnyRow]:
+        return await fetch_rows(session, frozenset(search.values), walk, values)
 
     async with open_session(engine) as session:
         search = start_search(query, await find_register(session), after, wanted=query.limit)
-        return await find_nearest(search, course, fetch, TYPED)
+        return list((await find_nearest(search, course, fetch)).rows)
 
 
 @pytest.mark.parametrize("course", [Course(None), Course(0), Course(1), Course(50), Course(10_000)])

@@ -28,7 +28,7 @@ PATHS = [
     "/tiles/permits/0/0/0.mvt",
     "/tiles/permits/99/0/0.mvt",
     "/ogc",
-    "/ogc/collections/permits/items?limit=1",
+    "/ogc/collections/permits",
     "/ogc/api?unknown=1",
     "/health/live",
     "/health/ready",

@@ -108,13 +108,13 @@ async def service(
 ) -> AsyncGenerator[tuple[Service, httpx.AsyncClient]]:
     """A service with a few permits, and its client."""
     service = Service(settings)
-    send = Reader._find_all
+    send = Reader.find_all
 
-    async def find_all(reader: Reader, statement: str, values: Any) -> list[Any]:
+    async def find_all(reader: Reader, statement: str, values: Any = None, **plan: Any) -> list[Any]:
         service.before_statement()
-        return await send(reader, statement, values)
+        return await send(reader, statement, values, **plan)
 
-    monkeypatch.setattr(Reader, "_find_all", find_all)
+    monkeypatch.setattr(Reader, "find_all", find_all)
     transport = httpx.ASGITransport(app=service.app)
     async with (
         service.app.router.lifespan_context(service.app),

@@ -77,6 +77,8 @@ def shift_figures(database: Database, values: Values) -> None:
     database.execute(sql.SQL("INSERT INTO moves ") + _moves(TOUCHED, 1), values)
     _name_new(database, values, "words", "stats_words")
     _name_new(database, values, "place", "stats_places")
+    # A planner that knows of no rows would compare each move with every word and every place.
+    database.execute("ANALYZE moves, stats_words, stats_places")
     database.execute(sql.SQL(SHIFTS).format(**NAMES), values)
     database.execute("CREATE INDEX ON figure_shifts (words, place, month)")
     database.execute("ANALYZE figure_shifts")
