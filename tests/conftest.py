@@ -89,6 +89,13 @@ class Store:
         self.connection = connection
         self.added = 0
 
+    def empty(self) -> None:
+        """Empty it, also of what a run that ended too early had staged."""
+        staged = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'staging%'"
+        for (name,) in self.connection.execute(staged).fetchall():
+            self.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        self.connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
+
     def add_permit(
         self, *, lat: float | None = None, lng: float | None = None, city: str = "austin", **values: Any
     ) -> str:
@@ -192,12 +199,10 @@ def store_connection(database_url: str) -> Generator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def store(store_connection: psycopg.Connection[Any]) -> Store:
-    """An empty store, without what a run that ended too early had staged."""
-    staged = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'staging%'"
-    for (name,) in store_connection.execute(staged).fetchall():
-        store_connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-    store_connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
-    return Store(store_connection)
+    """An empty store."""
+    store = Store(store_connection)
+    store.empty()
+    return store
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from app.permits.areas import join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.exports import AreaFilter, bind_export
 from app.permits.features import AnyRow, AnySelect, plain, render_point
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, Area, join_clauses
+from app.permits.filters import LIMIT_DEFAULT, Area, Limit, join_clauses
 from app.permits.near import IN_BOX, IN_RADIUS, WITHIN, frame
 from app.permits.register import Register
 from app.permits.tables import ingest_runs, permit_changes, permits
@@ -32,8 +32,8 @@ from app.permits.tables import ingest_runs, permit_changes, permits
 SINCE_DEFAULT = timedelta(days=7)
 SINCE_MAX = timedelta(days=366)
 RUN_MAX = 2**62
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 POINT = re.compile(r"POINT\((\S+) (\S+)\)")
 NUMBERS = frozenset(column.name for column in permits.c if isinstance(column.type, Integer | Numeric | Float))
 
@@ -78,7 +78,7 @@ class ChangesQuery(AreaFilter, frozen=True, extra="forbid"):
         description="a day in the city, an instant with its offset, or a run after which; unset: seven days ago;"
         " at most 366 days ago",
     )
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     f: Literal["geojson", "atom"] | None = Field(default=None, description="unset: as Accept says")
 

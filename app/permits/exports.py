@@ -26,7 +26,7 @@ from app.database import (
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.areas import BoxText, bind_area, join_area
 from app.permits.features import FEATURE
-from app.permits.filters import RADIUS_MAX_M, FormField, Latitude, Longitude, PermitFilter, bind_filter, join_clauses
+from app.permits.filters import FormField, Latitude, Longitude, PermitFilter, Radius, bind_filter, join_clauses
 from app.permits.near import WITHIN
 from app.permits.register import SELECT_MARK, Moved, Register
 from app.permits.tables import SHORT, permits
@@ -47,9 +47,7 @@ class AreaFilter(PermitFilter, frozen=True, extra="forbid"):
     bbox: BoxText = Field(default=None, description="west,south,east,north; west beyond east crosses the antimeridian")
     lat: Latitude | None = Field(default=None, description="latitude of a circle's middle, degrees north")
     lng: Longitude | None = Field(default=None, description="longitude of a circle's middle, degrees east")
-    radius_m: float | None = Field(
-        default=None, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="the circle's radius in metres"
-    )
+    radius_m: Radius | None = Field(default=None, description="the circle's radius in metres")
 
     @model_validator(mode="after")
     def _has_a_whole_circle_or_none(self) -> Self:

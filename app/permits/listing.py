@@ -30,9 +30,9 @@ from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE, FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
-    LIMIT_MAX,
     FormField,
     Latitude,
+    Limit,
     Longitude,
     PermitFilter,
     bind_filter,
@@ -59,7 +59,7 @@ class ListQuery(PermitFilter, frozen=True, extra="forbid"):
     order: ListOrder = Field(default="newest", description="by issue date, by estimated cost, or by distance")
     lat: Latitude | None = Field(default=None, description="for the order nearest: degrees north")
     lng: Longitude | None = Field(default=None, description="for the order nearest: degrees east")
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     f: FormField = None
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.errors import RefusedQuery, UnknownWord
 from app.permits.cursor import NO_CONTROLS
 from app.permits.figures import number_month
-from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
+from app.permits.filters import RADIUS_DEFAULT_M, Area, Latitude, Longitude, PermitFilter, Radius
 from app.permits.register import Register
 from app.permits.stats import (
     MONTHS_IN,
@@ -62,9 +62,7 @@ class StatsQuery(PermitFilter, frozen=True, extra="forbid"):
     measure: Measures = Field(default=("permits",), description="what to measure; may be repeated")
     lat: Latitude | None = Field(default=None, description="latitude of a circle's middle, degrees north")
     lng: Longitude | None = Field(default=None, description="longitude of a circle's middle, degrees east")
-    radius_m: float | None = Field(
-        default=None, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="metres; 500 where lat and lng are given"
-    )
+    radius_m: Radius | None = Field(default=None, description="metres; 500 where lat and lng are given")
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:

@@ -11,6 +11,8 @@ import psycopg
 from app.cities.city import City
 from app.ingest.order import Order
 from app.ingest.run import ingest
+from tests.conftest import CELLS_ANEW as MAP_ANEW
+from tests.conftest import GRID
 from tests.ingest.scripted import ScriptedSource
 
 Connection = psycopg.Connection[Any]
@@ -50,6 +52,7 @@ CELLS_KEPT = """
       trim_scale(sum(value_usd))
     FROM {table} JOIN stats_words USING (words) GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """
+MAP_KEPT = "SELECT city, level, x, y, permits, categories FROM permit_cells ORDER BY 1, 2, 3, 4"
 MONTH = "coalesce(12 * extract(year FROM issued_date) + extract(month FROM issued_date) - 1, 0)::int"
 KINDS_OF_CELLS = {
     "stats_cells JOIN stats_places USING (place)": ("zip, district", "month", CELLS_ANEW.format(period=MONTH)),
@@ -108,11 +111,17 @@ def test_after_any_runs_the_summaries_are_what_counting_anew_gives(
         )
         report = ingest(database_url, Order(austin, [source], workers=1))
         assert report.status in {"published", "unchanged"}
-        kept = empty_store.execute("SELECT field, word, permits FROM register_words ORDER BY 1, 2").fetchall()
-        assert kept == empty_store.execute(WORDS_ANEW).fetchall()
-        assert empty_store.execute(STATE_KEPT).fetchall() == empty_store.execute(STATE_ANEW).fetchall()
-        assert empty_store.execute(UNLEARNT).fetchall() == []
-        assert_cells_are_as_counted_anew(empty_store)
+        assert_all_is_as_counted_anew(empty_store)
+
+
+def assert_all_is_as_counted_anew(connection: Connection) -> None:
+    """Compare words, state, figures and the map's cells with the permits."""
+    kept = connection.execute("SELECT field, word, permits FROM register_words ORDER BY 1, 2").fetchall()
+    assert kept == connection.execute(WORDS_ANEW).fetchall()
+    assert connection.execute(STATE_KEPT).fetchall() == connection.execute(STATE_ANEW).fetchall()
+    assert connection.execute(UNLEARNT).fetchall() == []
+    assert_cells_are_as_counted_anew(connection)
+    assert connection.execute(MAP_KEPT).fetchall() == connection.execute(MAP_ANEW.format(**GRID)).fetchall()
 
 
 def assert_cells_are_as_counted_anew(connection: Connection) -> None:

@@ -140,12 +140,12 @@ class Reader:
             self.stalled.release()
             await asyncio.sleep(30)
 
-    async def ask(self, query: str = "f=ndjson") -> None:
+    async def ask(self, query: str = "f=ndjson", *, method: str = "GET") -> None:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "http_version": "1.1",
-            "method": "GET",
+            "method": method,
             "scheme": "http",
             "path": "/permits/export",
             "raw_path": b"/permits/export",

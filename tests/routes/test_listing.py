@@ -137,6 +137,21 @@ async def test_a_polygon_holds_what_it_covers_page_after_page(
     assert found
 
 
+async def test_a_search_links_to_its_next_page_as_stac_api_does(store: Store, client: httpx.AsyncClient) -> None:
+    added = {store.add_permit(lat=30.25 + number / 1000, lng=-97.75) for number in range(5)}
+    store.publish()
+    body: dict[str, Any] = {"polygon": {"type": "Polygon", "coordinates": [SQUARE]}, "limit": 2}
+    document = (await client.post("/permits/search", json=body)).json()
+    found = [feature["id"] for feature in document["features"]]
+    while following := [link for link in document["links"] if link["rel"] == "next"]:
+        (link,) = following
+        assert (link["body"], link["merge"]) == ({"cursor": document["cursor"]}, True)
+        document = (await client.request(link["method"], link["href"], json=body | link["body"])).json()
+        found += [feature["id"] for feature in document["features"]]
+    assert sorted(found) == [f"austin/{name}" for name in sorted(added)]
+    assert "cursor" not in document
+
+
 @pytest.mark.parametrize(
     ("polygon", "said"),
     [

@@ -72,7 +72,7 @@ async def test_a_tile_that_the_grid_does_not_have_is_not_found(
 
 @pytest.mark.parametrize(
     ("parameters", "parameter"),
-    [({"categories": "solar"}, "categories"), ({"category": "solarium"}, "category.0"), ({"status": "odd"}, "status")],
+    [({"categories": "solar"}, "categories"), ({"category": "solarium"}, "category"), ({"status": "odd"}, "status")],
 )
 async def test_filters_of_tiles_are_checked_as_everywhere(
     parameters: dict[str, str], parameter: str, store: Store, client: httpx.AsyncClient
