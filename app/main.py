@@ -50,11 +50,13 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
         app.state.router.count_in(app.state.metrics.models)
         await app.state.router.start()
         gc.freeze()  # what is there for good would be looked through again and again: a twentieth of a near query
-        yield
-        await wait_until_tidy()
-        await app.state.router.aclose()
-        await app.state.reader.aclose()
-        await app.state.engine.dispose()
+        try:
+            yield
+        finally:
+            await wait_until_tidy()
+            await app.state.router.aclose()
+            await app.state.reader.aclose()
+            await app.state.engine.dispose()
 
     app = FastAPIOffline(
         title="Undervolt",

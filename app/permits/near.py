@@ -46,14 +46,14 @@ from app.permits.features import FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySe
 from app.permits.filters import (
     CLAUSES,
     LIMIT_DEFAULT,
-    LIMIT_MAX,
     RADIUS_DEFAULT_M,
-    RADIUS_MAX_M,
     Area,
     FormField,
     Latitude,
+    Limit,
     Longitude,
     PermitFilter,
+    Radius,
     bind_filter,
     join_clauses,
 )
@@ -101,8 +101,8 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
 
     lat: Latitude = Field(description="latitude of the origin, degrees north")
     lng: Longitude = Field(description="longitude of the origin, degrees east")
-    radius_m: float = Field(default=RADIUS_DEFAULT_M, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="metres")
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    radius_m: Radius = Field(default=RADIUS_DEFAULT_M, description="metres")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     count: Literal["exact"] | None = Field(default=None, description="exact: adds numberMatched, up to 2,000 m")
     f: FormField = None

@@ -81,6 +81,7 @@ async def test_a_fault_in_a_body_is_named_by_its_path(client: httpx.AsyncClient)
 NO_NUMBERS = ["1_0", " 5 ", "5 ", "0x10", "\uff15", "\u0665", "5,0", "1e", "nan", "inf", "", "1\n"]
 NUMBERS: dict[str, dict[str, Any]] = {
     "/permits": {"limit": "5", "min_value_usd": "1"},
+    "/permits/near": {"lat": "30.25", "lng": "-97.75", "radius_m": "5", "limit": "5"},
     "/permits?order=nearest": {"lat": "30.25", "lng": "-97.75"},
     "/permits/stats": {"lat": "30.25", "lng": "-97.75", "radius_m": "5"},
     "/permits/export": {"lat": "30.25", "lng": "-97.75", "radius_m": "5"},
