@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +13,7 @@ from app.errors import RefusedQuery, UnknownWord
 from app.permits.cursor import NO_CONTROLS
 from app.permits.figures import number_month
 from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
+from app.permits.medians import MedianName
 from app.permits.register import Register
 from app.permits.stats import (
     MONTHS_IN,
@@ -22,8 +23,7 @@ from app.permits.stats import (
     GroupKey,
     Total,
     find_ends,
-    find_figures,
-    find_groups,
+    find_statistics,
     measure_circle,
     measure_regions,
 )
@@ -36,7 +36,7 @@ Measure = Literal[
     "days_to_issue_median",
     "permits_per_km2",
 ]
-MEDIANS = {"value_usd_median", "days_to_issue_median"}
+MEDIANS: tuple[MedianName, ...] = get_args(MedianName)
 
 
 def _as_sequence(value: object) -> object:
@@ -119,10 +119,10 @@ async def gather_statistics(session: AsyncSession, register: Register, query: St
     cities = register.choose_cities(query.city)
     if query.group_by in {"district", "region"} and len(cities) > 1:
         raise RefusedQuery(f"a {query.group_by} belongs to a city; name one of {', '.join(cities)}")
-    asked = Asked(query, query.area, medians=bool(MEDIANS & set(query.measure)))
+    asked = Asked(query, query.area, medians=frozenset(name for name in MEDIANS if name in query.measure))
     kind = choose_kind(query, register, cities)
     grouping = Grouping(query.group_by, kind) if query.group_by else None
-    groups = await find_groups(session, register, asked, grouping) if grouping else []
+    total, groups = await find_statistics(session, register, asked, grouping)
     km2: dict[str | None, float] = {}
     if query.group_by == "region":
         km2.update(await measure_regions(session, cities, kind or ""))
@@ -131,7 +131,7 @@ async def gather_statistics(session: AsyncSession, register: Register, query: St
         km2 = {None: await measure_circle(session, query.area)}
     if query.group_by in MONTHS_IN:
         groups = fill_series(groups, query, await find_ends(session, cities))
-    return Statistics(await find_figures(session, register, asked), groups, km2, find_through(register, cities))
+    return Statistics(total, groups, km2, find_through(register, cities))
 
 
 def fill_named(groups: list[Group], names: Iterable[str]) -> list[Group]:
