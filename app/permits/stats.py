@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.selectable import TableValuedAlias
 
+from app.permits.areas import Polygon, bind_area, join_area
 from app.permits.features import AnySelect
 from app.permits.figures import NO_MONTH, PLACE_NAMES, CellQuery, find_months, know, move_to
 from app.permits.filters import Area, PermitFilter, bind_filter, join_clauses
@@ -40,7 +41,7 @@ from app.permits.medians import (
     round_money,
     select_places,
 )
-from app.permits.near import geography_point, within
+from app.permits.near import within
 from app.permits.register import Register
 from app.permits.tables import SUMS, permits, regions, stats_months, stats_places, stats_words
 
@@ -106,17 +107,23 @@ class Group(Total):
 
 @dataclass(frozen=True)
 class Asked:
-    """Which permits, which medians are wanted too, and whether rows are to be read though cells would do."""
+    """Which permits, of the circle, the box and the polygon that are given, and which medians are wanted too.
+
+    ``from_rows`` has rows read though cells would do.
+    """
 
     wanted: PermitFilter
     area: Area | None = None
+    bbox: str | None = None
+    polygon: Polygon | None = None
     medians: frozenset[MedianName] = frozenset()
     from_rows: bool = False
 
     @property
     def by_cells(self) -> bool:
         """Whether cells can answer."""
-        return not self.from_rows and self.area is None and know(self.wanted)
+        is_everywhere = self.area is None and self.bbox is None and self.polygon is None
+        return is_everywhere and not self.from_rows and know(self.wanted)
 
 
 def select_figures(asked: Asked, register: Register, grouping: Grouping | None) -> AnySelect:
@@ -150,9 +157,10 @@ def select_from_rows(asked: Asked, register: Register, grouping: Grouping | None
 
 def _choose(statement: AnySelect, asked: Asked, register: Register) -> AnySelect:
     """Leave the permits that are asked about."""
-    values = bind_filter(asked.wanted, register)
-    chosen = statement.where(*join_clauses(frozenset(values)), *([within(asked.area)] if asked.area else []))
-    return chosen.params(values)
+    values = bind_filter(asked.wanted, register) | bind_area(asked.bbox, asked.polygon)
+    names = frozenset(values)
+    circle = [within(asked.area)] if asked.area else []
+    return statement.where(*join_clauses(names), *join_area(names), *circle).params(values)
 
 
 def _by(statement: AnySelect, key: ColumnElement[Any]) -> AnySelect:
@@ -372,17 +380,3 @@ async def find_ends(session: AsyncSession, cities: Sequence[str]) -> tuple[int, 
     )
     first, last = (await session.execute(ends.where(of_cities, stats_months.c.month != NO_MONTH))).one()
     return None if first is None else (first, last)
-
-
-async def measure_regions(session: AsyncSession, cities: Sequence[str], kind: str) -> dict[str, float]:
-    """Give the area in square kilometres, on the spheroid, of each region of a kind."""
-    area_km2 = func.ST_Area(func.geography(regions.c.area), type_=Double) / 1e6
-    found = select(regions.c.name, func.sum(area_km2).label("km2")).group_by(regions.c.name)
-    rows = await session.execute(found.where(regions.c.city.in_(cities), regions.c.kind == kind))
-    return {row.name: row.km2 for row in rows}
-
-
-async def measure_circle(session: AsyncSession, area: Area) -> float:
-    """Give the area of a circle in square kilometres, as the spheroid has it."""
-    circle = func.ST_Buffer(geography_point(area), area.radius_m, 64)
-    return float(await session.scalar(select(func.ST_Area(circle, type_=Double) / 1e6)) or 0)

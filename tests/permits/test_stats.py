@@ -113,3 +113,8 @@ async def test_figures_are_what_arithmetic_gives(permits: list[dict[str, Any]], 
 )
 def test_days_inside_months_costs_and_applications_are_read_from_permits(said: dict[str, Any]) -> None:
     assert not Asked(PermitFilter.model_validate(said)).by_cells
+
+
+def test_a_region_alone_is_read_from_cells_and_a_box_from_permits() -> None:
+    assert Asked(PermitFilter(region=("zip/78704",))).by_cells
+    assert not Asked(PermitFilter(), bbox="-98.0,30.0,-97.0,31.0").by_cells
