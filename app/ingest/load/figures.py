@@ -178,6 +178,7 @@ YEARS = (
     UNION SELECT DISTINCT words, 0, month / 12 FROM shifted
     UNION SELECT DISTINCT 0, place, month / 12 FROM shifted
     """,
+    "ANALYZE years",
     "DELETE FROM stats_years y USING years s WHERE (y.words, y.place, y.year) = (s.words, s.place, s.year)",
     """
     INSERT INTO stats_years
@@ -211,9 +212,8 @@ BLOCKS = (
     SELECT words, year, string_agg(int4send(place), ''), string_agg(int2send(month::int2), ''),
       string_agg(int4send(priced), ''), string_agg(int4send(timed), ''), string_agg(values_usd, ''),
       string_agg(days, '')
-    FROM (SELECT DISTINCT words, month / 12 AS year FROM shifted) AS s CROSS JOIN generate_series(0, 11) AS of_year
-    JOIN stats_cells c USING (words) WHERE c.month = 12 * year + of_year
-    GROUP BY words, year ORDER BY words, year
+    FROM stats_cells JOIN (SELECT DISTINCT words, month / 12 AS year FROM shifted) AS s USING (words)
+    WHERE month / 12 = year GROUP BY words, year ORDER BY words, year
     """,
 )
 """Cells in one order for all columns of a block: aggregates of one group are given its rows in the same order."""
