@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.database import DIALECT, TOO_SLOW, UNAVAILABLE
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.features import AnySelect
-from app.permits.figures import PLACE_NAMES, CellQuery, Months, move_clauses
+from app.permits.figures import PLACE_NAMES, CellQuery, move_clauses
 from app.permits.tables import stats_blocks, stats_places, stats_words
 
 Key = str | int | None
@@ -31,6 +31,10 @@ KeysOf = Callable[[int], Sequence[Key]]
 """Gives the keys of the groups that a label belongs to."""
 Column = NDArray[Any]
 CENT = Decimal("0.01")
+LABELS_MAX = 1 << 22
+"""Labels below it are looked up in a table as long as the largest of them."""
+TALLY_MAX = 1 << 22
+"""Counts a tally may have: 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -117,47 +121,52 @@ async def read_packed(session: AsyncSession, statement: AnySelect) -> list[tuple
     return rows
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Numbers in a row, of which so many each have a label: those of a cell, or of a whole block."""
+
+    labels: Column
+    sizes: Column
+    numbers: Column
+
+    def keep(self, kept: NDArray[np.bool_]) -> "Runs":
+        """Give the runs that are marked."""
+        numbers = self.numbers[np.repeat(kept, self.sizes)] if self.sizes[~kept].any() else self.numbers
+        return Runs(self.labels[kept], self.sizes[kept], numbers)
+
+
 def compute_medians(wanted: Wanted, rows: list[tuple[Any, ...]]) -> Medians:
     """Give the medians of the rows of blocks."""
-    if not rows:
+    runs = read_runs(wanted, rows) if rows else None
+    if runs is None or not runs.numbers.size:
         return Medians()
-    split = split_cells if len(wanted.columns) > 1 else split_blocks
-    by_label = list(split(wanted, rows))
-    by_key: dict[Key, list[Column]] = defaultdict(list)
-    for label, numbers in by_label:
-        for key in wanted.keys_of(label):
-            by_key[key].append(numbers)
-    groups = {key: find_middle(np.concatenate(parts)) for key, parts in by_key.items()}
-    total = find_middle(np.concatenate([numbers for _, numbers in by_label])) if by_label else None
-    return Medians(total, groups)
+    sets, turns = _number_sets(wanted, runs.labels)
+    keys: dict[Key, list[int]] = defaultdict(list)
+    for turn, told in enumerate(sets):
+        for key in told:
+            keys[key].append(turn)
+    is_narrow = runs.numbers.dtype.kind == "i" and int(np.ptp(runs.numbers)) * len(sets) < TALLY_MAX
+    return (tally if is_narrow else sort_out)(Runs(turns, runs.sizes, runs.numbers), keys)
 
 
-def split_blocks(wanted: Wanted, rows: list[tuple[Any, ...]]) -> Iterable[tuple[int, Column]]:
-    """Give the numbers of whole blocks by their label."""
-    by_label: dict[int, list[bytes]] = {}
-    for label, numbers in rows:
-        by_label.setdefault(label, []).append(numbers)
-    return [(label, unpack(parts, wanted.packing.form)) for label, parts in by_label.items()]
-
-
-def split_cells(wanted: Wanted, rows: list[tuple[Any, ...]]) -> Iterable[tuple[int, Column]]:
-    """Give the numbers of the cells asked about by the label of their cells."""
-    of_blocks, numbers, *packed = zip(*rows, strict=True)
-    names = wanted.columns[1:]
-    cells = {name: unpack(parts, FORMS[name]) for name, parts in zip(names, packed, strict=True)}
-    counts = cells[wanted.packing.counts]
+def read_runs(wanted: Wanted, rows: list[tuple[Any, ...]]) -> Runs:
+    """Give the runs asked about: whole blocks, or single cells where a block has others too."""
+    of_blocks, packed, *others = zip(*rows, strict=True)
+    numbers = unpack(packed, wanted.packing.form)
+    labels = np.array(of_blocks, dtype=np.int32)
+    if not others:
+        return Runs(labels, np.array([len(part) for part in packed]) // np.dtype(wanted.packing.form).itemsize, numbers)
+    cells = {name: unpack(parts, FORMS[name]) for name, parts in zip(wanted.columns[1:], others, strict=True)}
     if wanted.label in {"place", "month"}:
-        labels = cells[f"{wanted.label}s"]
+        labels = cells[f"{wanted.label}s"].astype(np.int32)
     else:
-        sizes = [len(part) // 4 for part in packed[0]]
-        labels = np.repeat(np.array(of_blocks, dtype=np.int32), sizes)
-    kept = _choose_cells(wanted, cells, counts)
-    return _gather(unpack(numbers, wanted.packing.form), counts, labels, kept) if kept.any() else []
+        labels = np.repeat(labels, [len(part) // 4 for part in others[0]])
+    return Runs(labels, cells[wanted.packing.counts], numbers).keep(_choose_cells(wanted, cells))
 
 
-def _choose_cells(wanted: Wanted, cells: Mapping[str, Column], counts: Column) -> NDArray[np.bool_]:
-    kept: NDArray[np.bool_] = counts > 0
-    months: Months = wanted.query.months
+def _choose_cells(wanted: Wanted, cells: Mapping[str, Column]) -> NDArray[np.bool_]:
+    kept: NDArray[np.bool_] = cells[wanted.packing.counts] > 0
+    months = wanted.query.months
     if "months" in cells and months.first is not None:
         kept &= cells["months"] >= months.first
     if "months" in cells and months.last is not None:
@@ -167,16 +176,49 @@ def _choose_cells(wanted: Wanted, cells: Mapping[str, Column], counts: Column) -
     return kept
 
 
-def _gather(numbers: Column, counts: Column, labels: Column, kept: NDArray[np.bool_]) -> Iterable[tuple[int, Column]]:
-    """Bring the numbers of cells of one label together."""
-    chosen, sizes, starts = labels[kept], counts[kept], (np.cumsum(counts) - counts)[kept]
+def _number_sets(wanted: Wanted, labels: Column) -> tuple[list[tuple[Key, ...]], Column]:
+    """Give the sets of keys that labels stand for, once each, and for each label the place of its set among them."""
+    if labels.max() >= LABELS_MAX:
+        known, places = np.unique(labels, return_inverse=True)
+    else:
+        is_there = np.bincount(labels) > 0
+        known, places = np.flatnonzero(is_there), labels
+    sets: dict[tuple[Key, ...], int] = {}
+    turns = [sets.setdefault(tuple(wanted.keys_of(label)), len(sets)) for label in known.tolist()]
+    if places is not labels:
+        return list(sets), np.array(turns)[places]
+    table = np.zeros(labels.max() + 1, dtype=np.int64)
+    table[known] = turns
+    return list(sets), table[labels]
+
+
+def tally(runs: Runs, keys: Mapping[Key, Sequence[int]]) -> Medians:
+    """Give the medians of whole numbers that lie close together, by how often each is there under each label."""
+    least = runs.numbers.min()
+    span = int(runs.numbers.max() - least) + 1
+    codes = np.repeat(runs.labels * span - least, runs.sizes) + runs.numbers
+    times = np.bincount(codes, minlength=span * (int(runs.labels.max()) + 1)).reshape(-1, span)
+    groups = {key: least + _find_middle_of_tally(times[places].sum(axis=0)) for key, places in keys.items()}
+    return Medians(float(least + _find_middle_of_tally(times.sum(axis=0))), groups)
+
+
+def _find_middle_of_tally(times: Column) -> float:
+    ends = np.cumsum(times)
+    middle = np.searchsorted(ends, ((ends[-1] - 1) // 2, ends[-1] // 2), side="right")
+    return float(middle.sum()) / 2
+
+
+def sort_out(runs: Runs, keys: Mapping[Key, Sequence[int]]) -> Medians:
+    """Give the medians of any numbers, those of one label brought together."""
+    ends = np.cumsum(runs.sizes)
     # Whole numbers of 16 bits are sorted in two passes over them, others by comparing.
-    order = np.argsort(chosen.astype(np.uint16) if chosen.max() < 1 << 16 else chosen, kind="stable")
-    chosen, sizes, starts = chosen[order], sizes[order], starts[order]
-    ends = np.cumsum(sizes)
-    gathered = numbers[np.repeat(starts - (ends - sizes), sizes) + np.arange(ends[-1])]
-    turns = np.flatnonzero(np.diff(chosen)) + 1
-    return zip(chosen[[0, *turns]].tolist(), np.split(gathered, ends[turns - 1]), strict=True)
+    order = np.argsort(runs.labels.astype(np.uint16) if runs.labels.max() < 1 << 16 else runs.labels, kind="stable")
+    sizes = runs.sizes[order]
+    bounds = np.cumsum(sizes)
+    gathered = runs.numbers[np.repeat((ends - runs.sizes)[order] - (bounds - sizes), sizes) + np.arange(bounds[-1])]
+    by_label = np.split(gathered, bounds[np.flatnonzero(np.diff(runs.labels[order]))])
+    groups = {key: find_middle(np.concatenate([by_label[place] for place in places])) for key, places in keys.items()}
+    return Medians(find_middle(gathered), groups)
 
 
 def unpack(parts: Iterable[bytes | None], form: str) -> Column:
