@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from sqlalchemy import ClauseElement, Dialect, event, make_url
+from sqlalchemy import ClauseElement, Dialect, String, event, make_url
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -32,6 +33,9 @@ SHAPES_MAX = 512
 """Statements that are kept compiled: by the names of their values, which callers choose among some 2^16 sets."""
 QUERY_CANCELED = "57014"
 DIALECT: Dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+AS_BYTES = String()
+"""What a :class:`Reader` gives as bytes, as the store has it; ``convert_to`` would verify and copy each text first."""
 TOO_SLOW = "the query took too long; narrow it by a smaller radius, a period or a category"
 UNAVAILABLE = "the permit store does not answer"
 
@@ -95,10 +99,16 @@ def find_read_url(settings: Settings) -> str:
     return replica.get_secret_value() if replica else find_database_url(settings)
 
 
-def connection_arguments(settings: Settings) -> dict[str, Any]:
+CUSTOM = {"plan_cache_mode": "force_custom_plan"}
+SETTLED = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""Of statements that walk an index in order whatever their values are: to plan them anew takes a quarter of their time.
+Nothing else is left to choose."""
+
+
+def connection_arguments(settings: Settings, plans: Mapping[str, str] = CUSTOM) -> dict[str, Any]:
     """Give what every connection of the API is opened with."""
     limits = {
-        "plan_cache_mode": "force_custom_plan",
+        **plans,
         "statement_timeout": f"{settings.statement_timeout_s * 1000:.0f}",
         "idle_in_transaction_session_timeout": "60000",
         "default_transaction_read_only": "on",
@@ -158,63 +168,79 @@ class Reader:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-            find_read_url(settings),
-            kwargs=connection_arguments(settings) | {"autocommit": True, "prepare_threshold": 1},
-            min_size=1,
-            max_size=settings.database_pool_size,
-            timeout=CONNECT_S,
-            # Then the next caller's wish begins anew: left to itself the pool tries ever more seldom.
-            reconnect_timeout=RECONNECT_S,
-            configure=keep_unlogged,
-            name="undervolt",
-            open=False,
-        )
+        self._planned, self._settled = make_pool(settings, CUSTOM), make_pool(settings, SETTLED)
 
     async def open(self) -> None:
         """Begin to connect, and wait for nothing."""
-        await self._pool.open()
+        await self._planned.open()
+        await self._settled.open()
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._pool.close(timeout=CLOSE_S)
+        await self._planned.close(timeout=CLOSE_S)
+        await self._settled.close(timeout=CLOSE_S)
 
-    async def find_one(self, statement: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+    async def find_one(
+        self, statement: str, values: Mapping[str, Any] | None = None, *, settled: bool = False
+    ) -> tuple[Any, ...]:
         """Give the only row of a statement. Raises what :meth:`find_all` does."""
         row: tuple[Any, ...]
-        (row,) = await self.find_all(statement, values)
+        (row,) = await self.find_all(statement, values, settled=settled)
         return row
 
-    async def find_all(self, statement: str, values: Mapping[str, Any] | None = None) -> list[Any]:
-        """Give the rows of a statement, each a tuple.
+    async def find_all(
+        self, statement: str, values: Mapping[str, Any] | None = None, *, settled: bool = False
+    ) -> list[Any]:
+        """Give the rows of a statement, each a tuple. ``settled``: one plan is the best one for all values.
 
         Raises :class:`DatabaseUnavailable` where PostGIS does not answer and :class:`TooSlow` where it took too long.
         """
+        pool = self._settled if settled else self._planned
         try:
-            return await self._find_all(statement, values)
+            return await find_all(pool, statement, values)
         except psycopg.errors.QueryCanceled as error:
             raise TooSlow(TOO_SLOW) from error
         except PoolTimeout as error:
             raise DatabaseUnavailable(UNAVAILABLE) from error
         except psycopg.OperationalError:
-            return await self._find_again(statement, values)
-
-    async def _find_again(self, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
-        """Try once more with connections that live: a server that was started anew broke all that there were."""
-        try:
-            await self._pool.check()
-            return await self._find_all(statement, values)
-        except psycopg.OperationalError as error:
-            raise DatabaseUnavailable(UNAVAILABLE) from error
-
-    async def _find_all(self, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
-        async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
-            await cursor.execute(statement, values)
-            return await cursor.fetchall()
+            return await find_again(pool, statement, values)
 
 
-async def keep_unlogged(connection: AsyncConnection[Any]) -> None:
-    """Do for the reader's connections what :func:`keep_values_unlogged` does for the engine's."""
+async def find_again(pool: Pool, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
+    """Try once more with connections that live: a server that was started anew broke all that there were."""
+    try:
+        await pool.check()
+        return await find_all(pool, statement, values)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable(UNAVAILABLE) from error
+
+
+async def find_all(pool: Pool, statement: str, values: Mapping[str, Any] | None) -> list[Any]:
+    """Run a statement on a connection of the pool."""
+    async with pool.connection() as connection, connection.cursor(binary=True) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+def make_pool(settings: Settings, plans: Mapping[str, str]) -> Pool:
+    """Make a pool of connections, closed yet."""
+    return AsyncConnectionPool(
+        find_read_url(settings),
+        kwargs=connection_arguments(settings, plans) | {"autocommit": True, "prepare_threshold": 1},
+        min_size=1,
+        max_size=settings.database_pool_size,
+        timeout=CONNECT_S,
+        # Then the next caller's wish begins anew: left to itself the pool tries ever more seldom.
+        reconnect_timeout=RECONNECT_S,
+        configure=set_up,
+        name="undervolt",
+        open=False,
+    )
+
+
+async def set_up(connection: AsyncConnection[Any]) -> None:
+    """Do for the reader's connections what :func:`keep_values_unlogged` does for the engine's, and for ``AS_BYTES``."""
+    connection.adapters.register_loader("varchar", ByteaBinaryLoader)
     await connection.execute(SILENCE)
 
 

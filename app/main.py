@@ -1,5 +1,6 @@
 """create_app(): joins settings, engine, routes and problems."""
 
+import gc
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -47,6 +48,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
         app.state.router = router or build_router(settings)
         app.state.router.count_in(app.state.metrics.models)
         await app.state.router.start()
+        gc.freeze()  # what is there for good would be looked through again and again: a twentieth of a near query
         yield
         await wait_until_tidy()
         await app.state.router.aclose()
@@ -69,7 +71,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CompressMiddleware, minimum_size=COMPRESSED_FROM, zstd_level=3, brotli_quality=4, gzip_level=4)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
-    for routes in (exports, feeds, stats, tiles, regions, permits, ogc, ask, operations, pages):
+    for routes in (permits, exports, feeds, stats, tiles, regions, ogc, ask, operations, pages):
         app.include_router(routes.router)
     app.mount("/web", pages.files)
     return app

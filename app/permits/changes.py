@@ -23,7 +23,7 @@ from app.errors import MalformedCursor, RefusedQuery
 from app.permits.areas import join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.exports import AreaFilter, bind_export
-from app.permits.features import FEATURE, AnyRow, AnySelect, plain, render_point
+from app.permits.features import AnyRow, AnySelect, plain, render_point
 from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, Area, join_clauses
 from app.permits.near import IN_BOX, IN_RADIUS, WITHIN, frame
 from app.permits.register import Register
@@ -229,7 +229,8 @@ LATER = and_(
 @lru_cache(maxsize=SHAPES_MAX)
 def select_changed(names: frozenset[str]) -> AnySelect:
     """Select one city's ``take`` permits changed last, by runs after ``floor``, and behind a position if bound."""
-    columns = (FEATURE, *(permits.c[name] for name in ("city", "source_id", "first_run", "changed_run", "removed_run")))
+    names_told = ("feature", "city", "source_id", "first_run", "changed_run", "removed_run")
+    columns = [permits.c[name] for name in names_told]
     statement = select(*columns).where(permits.c.changed_run > FLOOR, TOLD)
     statement = statement.where(*join_clauses(names, with_removed=True), *join_area(names))
     if "reach" in names:
@@ -289,4 +290,4 @@ def read_value(field: str, text: str | None) -> object:
 
 
 def _tell(row: AnyRow, changes: list[Change]) -> ChangedPermit:
-    return ChangedPermit(bytes(row.feature), row.city, row.source_id, row.removed_run is not None, changes)
+    return ChangedPermit(row.feature.encode(), row.city, row.source_id, row.removed_run is not None, changes)

@@ -7,7 +7,6 @@ import math
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
-import orjson
 from pydantic import BaseModel, Field
 
 from app.errors import MalformedCursor
@@ -22,8 +21,8 @@ Key = float | Decimal | date | None
 
 def fingerprint(query: BaseModel) -> str:
     """Name a query without its cursor and its form, so that one cannot be used with another."""
-    text = orjson.dumps(query.model_dump(mode="json", exclude={"cursor", "f"}), option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(text, digest_size=9).hexdigest()
+    text = query.model_dump_json(exclude={"cursor", "f"})
+    return hashlib.blake2b(text.encode(), digest_size=9).hexdigest()
 
 
 class Position(BaseModel, frozen=True, extra="forbid", strict=True):

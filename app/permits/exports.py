@@ -21,7 +21,7 @@ from app.database import (
     compile_text,
     connection_arguments,
     find_read_url,
-    keep_unlogged,
+    set_up,
 )
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.areas import BoxText, bind_area, join_area
@@ -103,7 +103,7 @@ async def connect(settings: Settings) -> AsyncConnection[tuple[Any, ...]]:
     arguments = connection_arguments(settings)
     arguments["options"] += f" -c statement_timeout={STATEMENT_S * 1000} -c cursor_tuple_fraction=1"
     connection = await AsyncConnection.connect(find_read_url(settings), **arguments)
-    await keep_unlogged(connection)
+    await set_up(connection)
     await connection.commit()
     await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     return connection

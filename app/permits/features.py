@@ -4,8 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 from geoalchemy2 import Geometry
-from sqlalchemy import ColumnElement, Double, Label, LargeBinary, Row, Select, cast, func, literal_column
+from sqlalchemy import ColumnElement, Double, Label, Row, Select, cast, func, literal_column
 
+from app.database import AS_BYTES
 from app.permits.register import Register
 from app.permits.tables import SHORT, permits
 
@@ -50,8 +51,8 @@ def render_feature(row: AnyRow, register: Register, names: tuple[str, ...] = SHO
     }
 
 
-FEATURE = func.convert_to(permits.c.feature, literal_column("'UTF8'"), type_=LargeBinary).label("feature")
-"""A permit's feature as the bytes that are sent, without its end."""
+FEATURE = cast(permits.c.feature, AS_BYTES).label("feature")
+"""A permit's feature as the bytes that are sent, without its end; by a reader."""
 
 
 def render_end(register: Register, city: str) -> bytes:

@@ -5,12 +5,14 @@ on the spheroid prove that no other permit is nearer.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar
 
+import orjson
 from geoalchemy2 import Geography, Geometry
 from pydantic import Field
 from sqlalchemy import (
@@ -26,19 +28,21 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
+    null,
     or_,
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.util import ClauseAdapter
 
-from app.database import SHAPES_MAX, Reader, compile_text
+from app.database import AS_BYTES, SHAPES_MAX, Reader, compile_text
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.features import FEATURE, FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
+from app.permits.features import FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySelect
 from app.permits.filters import (
     CLAUSES,
     LIMIT_DEFAULT,
@@ -110,30 +114,29 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
 
 
 T = TypeVar("T")
-Key = tuple[float, str, str]
 Values = Mapping[str, Any]
-Fetch = Callable[[Walk, Values], Awaitable[list[T]]]
-ReadyRow = tuple[bytes, str, str, float, float, str]
-"""A feature without its end, city, source id, distance in metres, step of the walk, and the mark of its data."""
+Name = tuple[str, str]
+"""City and source id, by which permits at equal distances are ordered."""
 
 
 @dataclass(frozen=True)
-class Shape(Generic[T]):
-    """How a row of one kind tells its distance with what orders equal ones, and its step in the walk."""
+class Met(Generic[T]):
+    """The permits that a walk met, nearest on the spheroid first, with their distances and how far the walk went."""
 
-    key: Callable[[T], Key]
-    step: Callable[[T], float]
+    rows: Sequence[T]
+    distances_m: Sequence[float]
+    last_step: float
 
 
-TYPED: Shape[AnyRow] = Shape(attrgetter("distance_m", "city", "source_id"), attrgetter("step"))
-READY: Shape[ReadyRow] = Shape(itemgetter(3, 1, 2), itemgetter(4))
+Fetch = Callable[[Walk, Values], Awaitable[Met[T]]]
 
 
 @dataclass(frozen=True)
 class NearPage(Generic[T]):
-    """Permits nearest first, each row with its distance, and the cursor of the next page if there is one."""
+    """Permits nearest first, with their distances, and the cursor of the next page if there is one."""
 
     rows: list[T]
+    distances_m: Sequence[float]
     cursor: str | None
     number_matched: int | None
     ended_early: bool
@@ -245,12 +248,11 @@ def within(area: Area) -> ColumnElement[bool]:
 def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False) -> AnySelect:
     """Select the first ``take`` permits of a walk, each with its distance on the spheroid and its ``step`` in the walk.
 
-    ``names`` are those of the values that :func:`bind_near` gives. ``ready`` selects each permit's feature and the mark
-    of its data instead of columns. Without a walk the permits come by distance, and the first ones are the nearest.
+    ``names`` are those of the values that :func:`bind_near` gives. ``ready`` selects each permit's feature instead of
+    columns. Without a walk the permits come by distance, and the first ones are the nearest.
     """
-    columns = (FEATURE, permits.c.city, permits.c.source_id) if ready else FEATURE_COLUMNS
-    mark = (literal_column(MARK, Text).label("mark"),) if ready else ()
-    statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"), *mark)
+    columns = (permits.c.feature, permits.c.city, permits.c.source_id) if ready else FEATURE_COLUMNS
+    statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"))
     if walk == "bounded":
         return _bound_walk(statement, names)
     if walk == "zip" or walk == "district":
@@ -324,13 +326,21 @@ def compile_count(names: frozenset[str]) -> str:
 
 @lru_cache(maxsize=SHAPES_MAX)
 def compile_candidates(names: frozenset[str], walk: Walk) -> str:
-    """Give the text of :func:`select_candidates`, ready, as psycopg takes it.
+    """Give the text of a statement for the mark of the data, as a row of its own, and all of :func:`select_candidates`.
 
-    The store sorts them, though the caller does too: so they are sent at once. One by one, as the walk meets them, each
-    few would wake this process, which then takes three times as long.
+    Each row has a feature without its end, its distance and its step; nearest first, sorted by the store so that they
+    are sent at once: one by one, as the walk meets them, each few would wake this process.
     """
-    found = select_candidates(names, walk, ready=True).subquery()
-    return compile_text(select(found).order_by(found.c.distance_m, found.c.city, found.c.source_id))
+    found = select_candidates(names, walk, ready=True).subquery("found")
+    ordered = (
+        select(found.c.feature, found.c.distance_m, found.c.step)
+        .order_by(found.c.distance_m, found.c.city, found.c.source_id)
+        .subquery("ordered")
+    )
+    mark = select(cast(literal_column(MARK), AS_BYTES), null(), null())
+    return compile_text(
+        union_all(mark, select(cast(ordered.c.feature, AS_BYTES), ordered.c.distance_m, ordered.c.step))
+    )
 
 
 def bind_near(query: NearQuery, register: Register, after: Position | None, framed: Frame) -> dict[str, Any]:
@@ -389,17 +399,16 @@ class Search:
         """How many candidates mostly prove the nearest: permits share points, and the last one's are all wanted."""
         return self.wanted + self.wanted // 50 + 24
 
-    def find_bound(self, distances_m: Sequence[float], last_step: float) -> float | None:
-        """Give within how many metres the wanted permits lie, or None where the candidates hold them already.
+    def find_bound(self, met: Met[Any]) -> float | None:
+        """Give within how many metres the wanted permits lie, or None where those that were met hold them already.
 
         They do where they are all there are, or where the walk has gone so far that what it has not met is farther on
         the spheroid too.
         """
-        if len(distances_m) < self.take:
+        if len(met.rows) < self.take:
             return None
-        inside = sorted(distance for distance in distances_m if distance <= self.area.radius_m)
-        bound = inside[self.wanted - 1] if len(inside) >= self.wanted else self.area.radius_m
-        return None if last_step * self.framed.least_m > bound + ROUNDING_M else bound
+        bound = min(met.distances_m[self.wanted - 1], self.area.radius_m)
+        return None if met.last_step * self.framed.least_m > bound + ROUNDING_M else bound
 
 
 def start_search(query: NearQuery, register: Register, after: Position | None, *, wanted: int) -> Search:
@@ -438,54 +447,51 @@ def set_placed_course(take: int, place: Place, *, in_box: float, matching: float
     return Course(math.ceil(max(expected * WALK_SLACK, WALK_LEAST)), place)
 
 
-async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tuple[list[T], Walk]:
+async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tuple[Met[T], Walk]:
     """Find the first permits by the way that reads the fewest, and tell how to prove them if they do not themselves."""
     values = search.values | {"take": search.take}
     if course.most is None:
         return await fetch(search.framed.walk, values), "none"
     if course.most:
-        candidates = await fetch("bounded", values | {"most": course.most})
-        if len(candidates) == search.take:
-            return candidates, "none"
+        met = await fetch("bounded", values | {"most": course.most})
+        if len(met.rows) == search.take:
+            return met, "none"
     # A longer list is cheap here, and mostly its own proof: to measure every match on the spheroid takes twice as long.
     return await fetch("sifted", values | {"take": search.take + search.wanted // 8 + 40}), "measured"
 
 
-async def find_placed(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T] | None:
+async def find_placed(search: Search, course: Course, fetch: Fetch[T]) -> Met[T] | None:
     """Find the first permits of the asked places, as many as prove themselves; None where a walk met its ``most``."""
     if course.place is None:
         return None
     most = course.most if search.reads_one_place and search.has_more_filters else UNBOUNDED
     take = search.take
     while True:
-        found = await fetch(course.place, search.values | {"take": take, "most": most})
-        if len(found) < take:
-            return found if most == UNBOUNDED else None
-        distances_m = [shape.key(candidate)[0] for candidate in found]
-        if search.find_bound(distances_m, max(map(shape.step, found))) is None:
-            return found
+        met = await fetch(course.place, search.values | {"take": take, "most": most})
+        if len(met.rows) < take:
+            return met if most == UNBOUNDED else None
+        if search.find_bound(met) is None:
+            return met
         take *= 2
 
 
-async def find_proven(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
+async def find_proven(search: Search, course: Course, fetch: Fetch[T]) -> Met[T]:
     """Find the first permits, and by distance those within reach of them where they do not prove themselves."""
-    candidates, proof = await find_candidates(search, course, fetch)
-    if candidates:
-        distances_m = [shape.key(candidate)[0] for candidate in candidates]
-        bound = search.find_bound(distances_m, max(map(shape.step, candidates)))
-        if bound is not None:
-            reach_m = min(search.area.radius_m, bound + ROUNDING_M)
-            return await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
-    return candidates
+    met, proof = await find_candidates(search, course, fetch)
+    bound = search.find_bound(met)
+    if bound is None:
+        return met
+    reach_m = min(search.area.radius_m, bound + ROUNDING_M)
+    return await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
 
 
-async def find_nearest(search: Search, course: Course, fetch: Fetch[T], shape: Shape[T]) -> list[T]:
+async def find_nearest(search: Search, course: Course, fetch: Fetch[T]) -> Met[T]:
     """Find the wanted permits, nearest first; equal distances are ordered by city and source id."""
-    candidates = await find_placed(search, course, fetch, shape)
-    if candidates is None:
-        candidates = await find_proven(search, Course(0) if course.place else course, fetch, shape)
-    inside = (candidate for candidate in candidates if shape.key(candidate)[0] <= search.area.radius_m)
-    return sorted(inside, key=shape.key)[: search.wanted]
+    met = await find_placed(search, course, fetch)
+    if met is None:
+        met = await find_proven(search, Course(0) if course.place else course, fetch)
+    inside = min(bisect_right(met.distances_m, search.area.radius_m), search.wanted)
+    return Met(met.rows[:inside], met.distances_m[:inside], met.last_step)
 
 
 def read_course(search: Search, register: Register, plan: Any, *, seen: int) -> Course:  # noqa: ANN401 - JSON
@@ -505,8 +511,8 @@ async def find_near(session: AsyncSession, register: Register, query: NearQuery)
     count of too wide a circle.
     """
 
-    async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
-        return list(await session.execute(select_candidates(names, walk), values))
+    async def fetch(walk: Walk, values: Values) -> Met[AnyRow]:
+        return await fetch_rows(session, names, walk, values)
 
     turn = open_turn(query)
     search = start_search(query, register, turn.after, wanted=turn.size + 1)
@@ -516,19 +522,34 @@ async def find_near(session: AsyncSession, register: Register, query: NearQuery)
         connection = await session.connection()
         plan = (await connection.exec_driver_sql(compile_estimate(names), search.values)).scalar_one()
         course = read_course(search, register, plan, seen=turn.seen)
-    found = await find_nearest(search, course, fetch, TYPED)
+    met = await find_nearest(search, course, fetch)
     counted = await session.scalar(select_count(names), search.values) if query.count else None
-    return turn.close(found, counted, query, register, TYPED)
+    return turn.close(met, counted, query, register, attrgetter("city", "source_id"))
 
 
-async def find_near_features(reader: Reader, register: Register, query: NearQuery) -> NearPage[ReadyRow]:
+async def fetch_rows(session: AsyncSession, names: frozenset[str], walk: Walk, values: Values) -> Met[AnyRow]:
+    """Fetch what a walk meets, with its columns."""
+    found = (await session.execute(select_candidates(names, walk), values)).all()
+    rows = sorted(found, key=attrgetter("distance_m", "city", "source_id"))
+    last_step = max((row.step for row in rows), default=0.0)
+    return Met(rows, [row.distance_m for row in rows], last_step)
+
+
+async def find_near_features(reader: Reader, register: Register, query: NearQuery) -> NearPage[bytes]:
     """Find the same page as features ready to be sent, each statement on the store's present snapshot.
 
     Raises what :func:`find_near` does, and :class:`Moved` where the store is no longer as the register has it.
     """
+    mark: bytes | None = None
 
-    async def fetch(walk: Walk, values: Values) -> list[ReadyRow]:
-        return await reader.find_all(compile_candidates(names, walk), values)
+    async def fetch(walk: Walk, values: Values) -> Met[bytes]:
+        nonlocal mark
+        settled = walk == "mercator" and not search.is_filtered
+        (mark, *_), *rows = await reader.find_all(compile_candidates(names, walk), values, settled=settled)
+        if not rows:
+            return Met((), (), 0.0)
+        features, distances_m, steps = zip(*rows, strict=True)
+        return Met(features, distances_m, max(steps))
 
     turn = open_turn(query)
     search = start_search(query, register, turn.after, wanted=turn.size + 1)
@@ -537,10 +558,16 @@ async def find_near_features(reader: Reader, register: Register, query: NearQuer
     if search.is_filtered:
         (plan,) = await reader.find_one(compile_estimate(names), search.values)
         course = read_course(search, register, plan, seen=turn.seen)
-    found = await find_nearest(search, course, fetch, READY)
+    met = await find_nearest(search, course, fetch)
     counted = (await reader.find_one(compile_count(names), search.values))[0] if query.count else None
-    await refuse_moved(reader, register, found[-1][5] if found and counted is None else None)
-    return turn.close(found, counted, query, register, READY)
+    await refuse_moved(reader, register, mark.decode() if mark and counted is None else None)
+    return turn.close(met, counted, query, register, read_name)
+
+
+def read_name(feature: bytes) -> Name:
+    """Read which permit a feature without its end is of."""
+    properties = orjson.loads(feature + b"}}")["properties"]
+    return properties["city"], properties["source_id"]
 
 
 @dataclass(frozen=True)
@@ -552,24 +579,25 @@ class Turn:
     seen: int
 
     def close(
-        self, found: list[T], counted: int | None, query: NearQuery, register: Register, shape: Shape[T]
+        self, met: Met[T], counted: int | None, query: NearQuery, register: Register, name: Callable[[T], Name]
     ) -> NearPage[T]:
         """Make the page of what was found: the permits of the page, and the one behind them if there is one."""
-        more = len(found) > self.size
+        more = len(met.rows) > self.size
         ended = more and self.seen + self.size >= PAGED_MAX
         cursor = None
         if more and not ended:
-            distance_m, city, source_id = shape.key(found[self.size - 1])
+            city, source_id = name(met.rows[self.size - 1])
             position = Position(
                 of=fingerprint(query),
                 data_version=register.data_version,
-                key=repr(distance_m),
+                key=repr(met.distances_m[self.size - 1]),
                 city=city,
                 source_id=source_id,
                 seen=self.seen + self.size,
             )
             cursor = position.encode()
-        return NearPage(rows=found[: self.size], cursor=cursor, number_matched=counted, ended_early=ended)
+        rows, distances_m = list(met.rows[: self.size]), met.distances_m[: self.size]
+        return NearPage(rows, distances_m, cursor=cursor, number_matched=counted, ended_early=ended)
 
 
 def open_turn(query: NearQuery) -> Turn:

@@ -7,6 +7,7 @@ import asyncio
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -152,7 +153,7 @@ class Register:
 
     def as_of(self, cities: tuple[str, ...]) -> dict[str, Any]:
         """Say which data an answer stands on."""
-        return {"data_version": self.data_version, "cities": {name: self._stand(self.cities[name]) for name in cities}}
+        return {"data_version": self.data_version, "cities": {name: self._stands[name] for name in cities}}
 
     def missing(self, cities: tuple[str, ...], counts: tuple[str, ...] = LOOKED_FOR) -> dict[str, dict[str, int]]:
         """Say how many permits of each city lack what a query looks for, so that it cannot find them."""
@@ -162,6 +163,10 @@ class Register:
         """Give the real cities whose last success is longer ago than ``after``, each with how long ago it is."""
         ages = {name: now - state.succeeded_at for name, state in sorted(self.cities.items()) if not state.synthetic}
         return {name: age for name, age in ages.items() if age > after}
+
+    @cached_property
+    def _stands(self) -> dict[str, dict[str, Any]]:
+        return {name: self._stand(state) for name, state in self.cities.items()}
 
     @staticmethod
     def _stand(state: CityState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.permits.cursor import NO_CONTROLS
 from app.permits.features import WHOLE, render_end, render_feature, render_point
 from app.permits.filters import Form
 from app.permits.listing import ListQuery, SearchQuery, find_listed, find_permit
-from app.permits.near import PAGED_MAX, NearQuery, find_near_features
+from app.permits.near import PAGED_MAX, NearPage, NearQuery, find_near_features, read_name
 from app.permits.register import Register
 from app.permits.search import find_widened
 from app.problems import PROBLEM_RESPONSES
@@ -37,8 +37,7 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; /permits/export gives the rest"
         more |= await tell_search(request, query)
-        ends = {city: render_end(register, city) for city in register.cities}
-        features = [b'%b,"distance_m":%.1f%b' % (row[0], row[3], ends[row[1]]) for row in page.rows]
+        features = complete_features(page, register, query)
         if page.ended_early:
             links = [{"rel": "enclosure", "href": href(request, "/permits/export", export_parameters(query))}]
             return render_collection(request, register, query, features, form, links=links, more=more)
@@ -76,6 +75,18 @@ async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
     """Say what was searched for the words of a query that no permit has."""
     widened = await find_widened(request.app.state.reader, query.q) if query.q else {}
     return {"search": {"widened": widened}} if widened else {}
+
+
+def complete_features(page: NearPage[bytes], register: Register, query: NearQuery) -> list[bytes]:
+    """Put into each feature how far it is, and its end."""
+    ends = {render_end(register, city) for city in register.choose_cities(query.city)}
+    if len(ends) == 1:
+        end = ends.pop()
+        return [b'%b,"distance_m":%.1f%b' % (*told, end) for told in zip(page.rows, page.distances_m, strict=True)]
+    return [
+        b'%b,"distance_m":%.1f%b' % (feature, distance_m, render_end(register, read_name(feature)[0]))
+        for feature, distance_m in zip(page.rows, page.distances_m, strict=True)
+    ]
 
 
 class PermitName(BaseModel, frozen=True):
@@ -121,11 +132,11 @@ def render_collection(
     """Make a page: a FeatureCollection with what it stands on and where it goes on, or its rows alone."""
     cities = register.choose_cities(query.city)
     parameters = [] if request.method == "POST" else query_parameters(query)
-    told = [{"rel": "self", "href": href(request, request.url.path, parameters)}, *links]
+    first = href(request, request.url.path, [pair for pair in parameters if pair[0] != "cursor"])
+    told = [{"rel": "self", "href": add_cursor(first, query.cursor)}, *links]
     following = None
     if cursor is not None:
-        kept = [pair for pair in parameters if pair[0] != "cursor"]
-        following = href(request, request.url.path, [*kept, ("cursor", cursor)])
+        following = add_cursor(first, cursor)
         told.append({"rel": "next", "href": following})
     if form != "geojson":
         body = render_rows(form, features, with_distance=isinstance(query, NearQuery))
@@ -140,6 +151,11 @@ def render_collection(
     }
     body = b"".join((orjson.dumps(head)[:-1], b',"features":[', b",".join(features), b"]}"))
     return Content(body, GEOJSON, following)
+
+
+def add_cursor(address: str, cursor: str | None) -> str:
+    """Give the address of a page of a sequence; a cursor needs no quoting."""
+    return address if cursor is None else f"{address}{'&' if '?' in address else '?'}cursor={cursor}"
 
 
 def query_parameters(query: BaseModel) -> list[tuple[str, str]]:

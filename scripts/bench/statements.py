@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 
 from app.database import compile_text
-from app.permits.near import NearQuery, select_candidates, start_search
+from app.permits.near import NearQuery, compile_candidates, select_candidates, start_search
 from app.permits.register import Register
 from scripts.bench import pgbench
 
@@ -37,8 +37,9 @@ def compile_own(register: Register, query: NearQuery, *, ready: bool = True) -> 
     Without ``ready`` it gives columns in place of features.
     """
     search = start_search(query, register, None, wanted=query.limit + 1)
-    statement = select_candidates(frozenset(search.values), search.framed.walk, ready=ready)
-    return compile_text(statement), {**search.values, "take": search.take}
+    names, walk = frozenset(search.values), search.framed.walk
+    text = compile_candidates(names, walk) if ready else compile_text(select_candidates(names, walk))
+    return text, {**search.values, "take": search.take}
 
 
 def write_own(register: Register, queries: Sequence[NearQuery], *, ready: bool = True) -> str:

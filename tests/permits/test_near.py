@@ -11,28 +11,32 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import pairwise
 
+import psycopg
 import pytest
 from geographiclib.geodesic import Geodesic
+from psycopg import sql
 from pyproj import Transformer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.database import open_session
+from app.database import SETTLED, open_session
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import Position
 from app.permits.features import AnyRow
 from app.permits.filters import Area
 from app.permits.near import (
     SPHEROID_LEAST,
-    TYPED,
     Course,
     Frame,
+    Met,
     NearPage,
     NearQuery,
     Place,
     Search,
     Values,
     Walk,
+    compile_candidates,
+    fetch_rows,
     find_near,
     find_nearest,
     frame,
@@ -206,21 +210,26 @@ async def test_an_exact_count_counts_beyond_the_page_and_is_refused_for_wide_cir
         await ask(engine, lat=30.2672, lng=-97.7431, radius_m=2_001, count="exact")
 
 
+def meet(distances_m: list[float], last_step: float) -> Met[None]:
+    """Say that a walk met permits at these distances."""
+    return Met([None] * len(distances_m), distances_m, last_step)
+
+
 def test_candidates_prove_the_nearest_only_where_the_walk_went_beyond_the_last_of_them() -> None:
     area = Area(lat=30.0, lng=-97.0, radius_m=500)
     search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
     rows = [100.0] * (search.take - 1)
-    assert search.find_bound([*rows, 100.2], 100.2) == 100.0
-    assert search.find_bound([*rows, 101.0], 101.0) is None
-    assert search.find_bound(rows, 100.0) is None
+    assert search.find_bound(meet([*rows, 100.2], 100.2)) == 100.0
+    assert search.find_bound(meet([*rows, 101.0], 101.0)) is None
+    assert search.find_bound(meet(rows, 100.0)) is None
 
 
 def test_candidates_beyond_the_radius_prove_that_all_within_it_were_met() -> None:
     area = Area(lat=30.0, lng=-97.0, radius_m=500)
     search = Search(area, Frame("sphere", SPHEROID_LEAST), {}, wanted=1)
     rows = [501.0] * search.take
-    assert search.find_bound(rows, 501.0) == 500
-    assert search.find_bound(rows, 504.0) is None
+    assert search.find_bound(meet(rows, 501.0)) == 500
+    assert search.find_bound(meet(rows, 504.0)) is None
 
 
 @pytest.mark.parametrize("lat", [0.0, 0.05, 0.09, -33.9, 30.27, 61.2, -83.8])
@@ -271,6 +280,39 @@ async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: Asy
     assert "Sort" not in plan
 
 
+async def test_the_plan_that_is_kept_for_every_circle_walks_the_index_whatever_the_register_holds(
+    store: Store, engine: AsyncEngine, database_url: str
+) -> None:
+    for permits in (0, 300, 20_000):
+        store.connection.execute(
+            "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
+            " SELECT 'austin', %s || '-' || n, '{}',"
+            " ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography, 'unstated', %s, 1"
+            " FROM generate_series(1, %s::int) n",
+            [permits, store.find_run("austin"), permits],
+        )
+        store.connection.execute("ANALYZE permits")
+        store.publish()
+        async with open_session(engine) as session:
+            query = NearQuery(lat=30.35, lng=-97.65, radius_m=10_000, limit=100)
+            search = start_search(query, await find_register(session), None, wanted=101)
+        template = compile_candidates(frozenset(search.values), "mercator")
+        values = {
+            name: value for name, value in (search.values | {"take": search.take}).items() if f"({name})s" in template
+        }
+        numbered = {name: f"${number}" for number, name in enumerate(values, start=1)}
+        statement = template % numbered
+        settings = " ".join(f"-c {name}={value}" for name, value in SETTLED.items())
+        with psycopg.connect(database_url, options=settings, autocommit=True) as connection:
+            connection.execute(f"PREPARE settled AS {statement}".encode())
+            bound = sql.SQL("EXPLAIN EXECUTE settled ({})").format(
+                sql.SQL(", ").join(map(sql.Literal, values.values()))
+            )
+            plan = "\n".join(row[0] for row in connection.execute(bound))
+        assert "Index Scan using ix_permits_mercator on permits" in plan
+        assert "Order By: (mercator <->" in plan
+
+
 def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:
     """Add 600 permits of which every ninth is a pool of 2020, many on one point, and give those."""
     pools = {}
@@ -289,12 +331,12 @@ def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:
 async def find_by(engine: AsyncEngine, query: NearQuery, course: Course, after: Position | None = None) -> list[AnyRow]:
     """Find a page by one course, whatever the planner expects."""
 
-    async def fetch(walk: Walk, values: Values) -> list[AnyRow]:
-        return list(await session.execute(select_candidates(frozenset(search.values), walk), values))
+    async def fetch(walk: Walk, values: Values) -> Met[AnyRow]:
+        return await fetch_rows(session, frozenset(search.values), walk, values)
 
     async with open_session(engine) as session:
         search = start_search(query, await find_register(session), after, wanted=query.limit)
-        return await find_nearest(search, course, fetch, TYPED)
+        return list((await find_nearest(search, course, fetch)).rows)
 
 
 @pytest.mark.parametrize("course", [Course(None), Course(0), Course(1), Course(50), Course(10_000)])

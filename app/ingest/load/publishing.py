@@ -84,6 +84,7 @@ def _fill(database: Database, run: int, values: Values) -> Merged:
         merged = Merged(inserted=merge.insert_all(database, run, values))
         summaries.learn_all_words(database, values)
         merge.keep_all_source_rows(database, run, values)
+    database.execute("ANALYZE permits")  # else all that is counted would be sorted first
     placing.count_all(database, values)
     summaries.count_all(database, values)
     cells.count_all(database, values)

@@ -72,21 +72,25 @@ def shift_summaries(database: Database, values: Values, *, time_zone: str, synth
 
 def learn_all_words(database: Database, values: Values) -> None:
     """Note the words of a city that had no permits, for searches with words that are misspelt."""
-    _learn(database, values, "(SELECT search FROM permits WHERE city = %(city)s)")
+    database.execute(
+        """
+        INSERT INTO search_words (word)
+        SELECT word FROM ts_stat(format('SELECT search FROM permits WHERE city = %%L', %(city)s::text))
+        WHERE word ~ '^[[:alpha:]]{3,}$' ON CONFLICT DO NOTHING
+        """,
+        values,
+    )
 
 
 def learn_new_words(database: Database, values: Values) -> None:
     """Note the words of the permits that ``differing`` has, once they are merged; words that went away stay."""
-    _learn(database, values, "(SELECT search FROM permits JOIN differing USING (source_id) WHERE city = %(city)s)")
-
-
-def _learn(database: Database, values: Values, told: str) -> None:
     database.execute(
-        f"""
+        """
         INSERT INTO search_words (word)
-        SELECT DISTINCT word FROM {told} AS told CROSS JOIN LATERAL unnest(tsvector_to_array(search)) AS word
-        WHERE word ~ '^[[:alpha:]]{{3,}}$' ON CONFLICT DO NOTHING
-        """,  # noqa: S608 - one of the two above, and no value
+        SELECT DISTINCT word FROM permits JOIN differing USING (source_id)
+        CROSS JOIN LATERAL unnest(tsvector_to_array(search)) AS word
+        WHERE city = %(city)s AND word ~ '^[[:alpha:]]{3,}$' ON CONFLICT DO NOTHING
+        """,
         values,
     )
 
