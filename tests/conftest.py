@@ -26,7 +26,8 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " permit_cells, search_words, ingest_runs, stats_words, stats_places, stats_cells, stats_months, stats_years"
+    " permit_cells, search_words, ingest_runs, stats_words, stats_places, stats_cells, stats_months, stats_years,"
+    " stats_blocks"
 )
 
 
@@ -173,7 +174,7 @@ class Store:
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
     def _count_figures(self) -> None:
-        self.connection.execute("TRUNCATE stats_words, stats_places, stats_cells, stats_months, stats_years")
+        self.connection.execute("TRUNCATE " + ", ".join(figures.TABLES))
         for (city,) in self.connection.execute("SELECT DISTINCT city FROM permits").fetchall():
             with self.connection.transaction():
                 figures.note_all(self.connection, {"city": city})

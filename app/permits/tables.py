@@ -380,10 +380,11 @@ def _figures() -> tuple[Column[Any], ...]:
     )
 
 
-def _sets() -> tuple[Column[Any], ...]:
+def _packed() -> tuple[Column[Any], ...]:
+    """Give the figures of cells one by one, since a median does not add up; numbers are packed, the high byte first."""
     return (
-        Column("values_usd", ARRAY(Numeric), comment="every stated cost: a median does not add up"),
-        Column("days", ARRAY(Integer), comment="from application to issue, of each that states both"),
+        Column("values_usd", LargeBinary, comment="every stated cost, 8 bytes each, as a double"),
+        Column("days", LargeBinary, comment="from application to issue, of each that states both, 4 bytes each"),
     )
 
 
@@ -429,7 +430,7 @@ stats_cells = Table(
         comment="of issue: twelve times the year, plus 0 to 11; 0 without a date",
     ),
     *_figures(),
-    *_sets(),
+    *_packed(),
     Index("ix_stats_cells_month_words", "month", "words"),
     Index("ix_stats_cells_place_month", "place", "month", postgresql_include=["words", *SUMS]),
 )
@@ -440,7 +441,6 @@ stats_months = Table(
     Column("words", Integer, primary_key=True, autoincrement=False),
     Column("month", Integer, primary_key=True, autoincrement=False),
     *_figures(),
-    *_sets(),
     Index("ix_stats_months_month", "month", "words", postgresql_include=list(SUMS)),
 )
 
@@ -452,4 +452,16 @@ stats_years = Table(
     Column("year", Integer, primary_key=True, autoincrement=False),
     *_figures(),
     Index("ix_stats_years_place", "place", "words", postgresql_include=["year", *SUMS]),
+)
+
+stats_blocks = Table(
+    "stats_blocks",
+    metadata,
+    Column("words", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("places", LargeBinary, nullable=False, comment="of each cell of the words in the year, 4 bytes each"),
+    Column("months", LargeBinary, nullable=False, comment="of each cell, 2 bytes each"),
+    Column("priced", LargeBinary, nullable=False, comment="how many costs are of each cell, 4 bytes each"),
+    Column("timed", LargeBinary, nullable=False, comment="how many days are of each cell, 4 bytes each"),
+    *_packed(),
 )
