@@ -494,5 +494,5 @@ async def test_no_more_than_a_tiles_rows_of_cells_are_read_after_twenty_calls(da
             for _ in range(20):
                 connection.execute(statement, values)
             plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", values))
-            assert "Scan on permit_cells" not in plan
+            assert "Seq Scan on permit_cells" not in plan
             assert re.search(r"Index Cond: .*city.* AND \(level = \d+\) AND .*\(y (=|>=) \d+\)", plan), plan
