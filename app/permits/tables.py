@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -25,8 +26,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
     false,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
@@ -80,6 +83,34 @@ FEATURE_ARGUMENTS = ", ".join((*SHORT, "location"))
 
 def _quoted(words: tuple[str, ...]) -> str:
     return ", ".join(f"'{word}'" for word in words)
+
+
+SAMPLE_SHARES = (16, 128)
+"""Of so many permits one is in a sample, whose index alone tells what filters ask."""
+SAMPLE_COLUMNS = (
+    "city",
+    "source_id",
+    "categories",
+    "status_current",
+    "status_current_mapped",
+    "permit_type",
+    "permit_type_mapped",
+    "permit_class",
+    "permit_class_mapped",
+    "work_class",
+    "zip",
+    "district",
+    "regions",
+    "issued_date",
+    "applied_date",
+    "est_project_cost_usd",
+    "location",
+)
+
+
+def is_sampled(share: int) -> ColumnElement[bool]:
+    """Tell whether a permit is one of those that stand for ``share`` each, in the words of the index."""
+    return literal_column(f"(hashtext(permits.source_id) & {share - 1}) = 0", Boolean)
 
 
 ingest_runs = Table(
@@ -168,6 +199,16 @@ permits = Table(
     ),
     CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
     Index("ix_permits_location_planar", text("(location::geometry(Point,4326))"), postgresql_using="gist"),
+    *(
+        Index(
+            f"ix_permits_sampled_{share}",
+            text("(location::geometry(Point,4326))"),
+            postgresql_using="gist",
+            postgresql_include=SAMPLE_COLUMNS,
+            postgresql_where=and_(is_sampled(share), literal_column("removed_run IS NULL", Boolean)),
+        )
+        for share in SAMPLE_SHARES
+    ),
     CheckConstraint(f"(location IS NULL) = (location_quality IN ({_quoted(UNLOCATED)}))", name="located"),
 )
 
@@ -193,6 +234,7 @@ Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)
 Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
+Index("ix_permits_applied", permits.c.applied_date)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_changed", permits.c.city, permits.c.changed_run.desc(), permits.c.source_id)
 Index("ix_permits_address", permits.c.house_number, permits.c.street)

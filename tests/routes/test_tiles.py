@@ -25,7 +25,7 @@ async def test_tilejson_tells_a_map_all_it_needs(store: Store, client: httpx.Asy
     assert 30.2 < south < 30.27 < 30.5 < north < 30.6
     fields = {layer["id"]: layer["fields"] for layer in document["vector_layers"]}
     assert list(fields) == ["permits", "cells"]
-    assert set(fields["cells"]) == {"city", "permits", *Category}
+    assert set(fields["cells"]) == {"city", "permits", "estimated", *Category}
     assert all(isinstance(text, str) for told in fields.values() for text in told.values())
 
 
