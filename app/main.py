@@ -19,6 +19,7 @@ from app.permits.register import RegisterCache
 from app.permits.tiles import TileMaker
 from app.problems import install_problems
 from app.routes import ask, exports, feeds, ogc, operations, pages, permits, places, regions, stats, tiles
+from app.routes.heads import HeadMiddleware
 from app.settings import Settings, read_settings
 from app.telemetry.logs import set_up_logs
 from app.telemetry.metrics import Metrics
@@ -49,11 +50,13 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
         app.state.router.count_in(app.state.metrics.models)
         await app.state.router.start()
         gc.freeze()  # what is there for good would be looked through again and again: a twentieth of a near query
-        yield
-        await wait_until_tidy()
-        await app.state.router.aclose()
-        await app.state.reader.aclose()
-        await app.state.engine.dispose()
+        try:
+            yield
+        finally:
+            await wait_until_tidy()
+            await app.state.router.aclose()
+            await app.state.reader.aclose()
+            await app.state.engine.dispose()
 
     app = FastAPIOffline(
         title="Undervolt",
@@ -71,6 +74,8 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(CompressMiddleware, minimum_size=COMPRESSED_FROM, zstd_level=3, brotli_quality=4, gzip_level=4)
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
+    app.add_middleware(VaryMiddleware)
+    app.add_middleware(HeadMiddleware)
     for routes in (permits, exports, feeds, stats, tiles, regions, places, ogc, ask, operations, pages):
         app.include_router(routes.router)
     app.mount("/web", pages.files)
@@ -98,6 +103,27 @@ class BodyLimitMiddleware:
         await self.app(scope, receive_within, send)
 
 
+class VaryMiddleware:
+    """Has ``Vary`` say each name once, whichever of those within said it too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and bring the names of its answer together."""
+
+        async def send_once(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                said = b",".join(value for name, value in message["headers"] if name == b"vary")
+                if b"," in said:
+                    names = {name.strip().lower(): name.strip() for name in said.split(b",")}
+                    others = [header for header in message["headers"] if header[0] != b"vary"]
+                    message = {**message, "headers": [*others, (b"vary", b", ".join(names.values()))]}
+            await send(message)
+
+        await self.app(scope, receive, send_once)
+
+
 class CrossOriginMiddleware:
     """Lets pages of any origin read the register, and only those listed ask: asking may spend hosted calls."""
 
@@ -105,7 +131,7 @@ class CrossOriginMiddleware:
         self.reading = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             expose_headers=["Link", "ETag", "Retry-After", "Content-Disposition", "Export-Rows", "Export-Truncated"],
         )

@@ -135,14 +135,17 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.BAD_REQUEST:  # the framework's word for a body that is not even text
         return respond(render_problem(INVALID, instance=request.url.path, detail="the body is no JSON"))
     kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
     return respond(render_problem(kind, instance=request.url.path), headers)
 
 
 async def answer_invalid(request: Request, error: Exception) -> Response:
     """Answer input that does not validate, each fault with its parameter; what was sent is not repeated."""
     faults = error.errors() if isinstance(error, RequestValidationError) else []
-    errors = [{"detail": name_fault(fault), "parameter": name_parameter(fault)} for fault in faults]
+    told = dict.fromkeys((name_fault(fault), name_parameter(fault)) for fault in faults)
+    errors = [{"detail": detail, "parameter": parameter} for detail, parameter in told]
     return respond(
         render_problem(
             INVALID,
@@ -154,8 +157,10 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
 
 
 def name_parameter(fault: dict[str, Any]) -> str:
-    """Name the parameter of a fault: the path inside the query or the body."""
+    """Name the parameter of a fault, as the query string does, or by its path inside the body."""
     place = fault["loc"] if fault["type"] != "json_invalid" else fault["loc"][:1]  # behind it stands a position
+    if place[:1] == ("query",):
+        place = place[:2]  # behind it stands which of several
     return ".".join(str(part) for part in place[1:]) or str(place[0] if place else "body")
 
 

@@ -99,7 +99,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         default=8,
         ge=1,
         le=100,
-        description="connections for sessions, and as many again for single statements",
+        description="connections for sessions, and twice as many again for single statements",
     )
     statement_timeout_s: float = Field(default=2, gt=0, le=600, description="the longest a query may run")
     stale_after_h: int = Field(

@@ -26,7 +26,8 @@ from app.settings import Settings
 ROOT = Path(__file__).parent.parent
 TABLES = (
     "permits, permit_changes, source_rows, rejected_records, regions, register_words, city_states, source_states,"
-    " permit_cells, search_words, ingest_runs, stats_words, stats_places, stats_cells, stats_months, stats_years"
+    " permit_cells, search_words, ingest_runs, stats_words, stats_places, stats_cells, stats_months, stats_years,"
+    " stats_blocks"
 )
 
 
@@ -88,6 +89,13 @@ class Store:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.added = 0
+
+    def empty(self) -> None:
+        """Empty it, also of what a run that ended too early had staged."""
+        staged = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'staging%'"
+        for (name,) in self.connection.execute(staged).fetchall():
+            self.connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+        self.connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
 
     def add_permit(
         self, *, lat: float | None = None, lng: float | None = None, city: str = "austin", **values: Any
@@ -166,7 +174,7 @@ class Store:
         self.connection.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
     def _count_figures(self) -> None:
-        self.connection.execute("TRUNCATE stats_words, stats_places, stats_cells, stats_months, stats_years")
+        self.connection.execute("TRUNCATE " + ", ".join(figures.TABLES))
         for (city,) in self.connection.execute("SELECT DISTINCT city FROM permits").fetchall():
             with self.connection.transaction():
                 figures.note_all(self.connection, {"city": city})
@@ -192,12 +200,10 @@ def store_connection(database_url: str) -> Generator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def store(store_connection: psycopg.Connection[Any]) -> Store:
-    """An empty store, without what a run that ended too early had staged."""
-    staged = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'staging%'"
-    for (name,) in store_connection.execute(staged).fetchall():
-        store_connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
-    store_connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY CASCADE")
-    return Store(store_connection)
+    """An empty store."""
+    store = Store(store_connection)
+    store.empty()
+    return store
 
 
 @pytest.fixture(scope="session")

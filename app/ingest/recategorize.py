@@ -16,7 +16,7 @@ from app.cities.city import City
 from app.ingest.categories import find_categories
 from app.ingest.load import cells, merge, placing, summaries
 from app.ingest.load.merge import Values
-from app.ingest.load.publishing import Merged, tidy
+from app.ingest.load.publishing import Merged, hold_publication, tidy
 from app.ingest.load.staging import COLUMNS, Database
 from app.ingest.report import IngestReport, Tick, Watch, ignore
 from app.ingest.run import connect, hold_lock
@@ -40,6 +40,7 @@ def recategorize(database_url: str, city: City, *, watch: Watch = ignore) -> Ing
             run = _begin(database, city)
             values: Values = {"run": run, "city": city.name}
             read = _collect(database, values, watch)
+            hold_publication(database)
             merged = _apply(database, values, city)
             report = IngestReport(
                 status="published" if merged.changed else "unchanged",
@@ -111,12 +112,18 @@ def _apply(database: Database, values: Values, city: City) -> Merged:
     if merged.changed:
         summaries.shift_summaries(database, values, time_zone=city.time_zone, synthetic=city.synthetic)
         cells.shift_cells(database, values)
+    if _tell_version(database, values) and not merged.changed:
+        summaries.count_version(database)
+    return merged
+
+
+def _tell_version(database: Database, values: Values) -> bool:
+    """Say by which version of the rules the city's permits are told, and whether that is another than it was."""
     version = """
         UPDATE city_states SET categories_version = %(version)s
         WHERE city = %(city)s AND categories_version <> %(version)s
     """
-    database.execute(version, {**values, "version": CATEGORIES_VERSION})
-    return merged
+    return database.execute(version, {**values, "version": CATEGORIES_VERSION}).rowcount > 0
 
 
 def _finish(database: Database, run: int, report: IngestReport) -> None:

@@ -13,6 +13,7 @@ from shapely.validation import explain_validity
 from sqlalchemy import ColumnElement, Double, Text, bindparam, cast, func, or_
 
 from app.permits.features import WGS84, planar
+from app.permits.numbers import NUMBER
 from app.permits.tables import permits
 
 VERTICES_MAX = 10_000
@@ -30,13 +31,10 @@ class Box(NamedTuple):
 
 def parse_box(text: str) -> Box:
     """Read ``west,south,east,north``. Raises :class:`ValueError` with what is wrong."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError("must be four numbers: west,south,east,north") from None
-    if len(numbers) != BBOX_LENGTH or not all(map(math.isfinite, numbers)):
+    parts = text.split(",")
+    if len(parts) != BBOX_LENGTH or not all(map(NUMBER.fullmatch, parts)):
         raise ValueError("must be four numbers: west,south,east,north")
-    box = Box(*(number + 0.0 for number in numbers))
+    box = Box(*(float(part) + 0.0 for part in parts))
     if not (abs(box.west) <= 180 and abs(box.east) <= 180):
         raise ValueError("west and east must lie between -180 and 180")
     if not -90 <= box.south <= box.north <= 90:

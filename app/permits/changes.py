@@ -22,18 +22,17 @@ from app.database import SHAPES_MAX
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.areas import join_area
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
-from app.permits.exports import AreaFilter, bind_export
+from app.permits.exports import AreaFilter, bind_export, join_circle
 from app.permits.features import AnyRow, AnySelect, plain, render_point
-from app.permits.filters import LIMIT_DEFAULT, LIMIT_MAX, Area, join_clauses
-from app.permits.near import IN_BOX, IN_RADIUS, WITHIN, frame
+from app.permits.filters import LIMIT_DEFAULT, Limit, join_clauses
 from app.permits.register import Register
 from app.permits.tables import ingest_runs, permit_changes, permits
 
 SINCE_DEFAULT = timedelta(days=7)
 SINCE_MAX = timedelta(days=366)
 RUN_MAX = 2**62
-DAY = re.compile(r"\d{4}-\d\d-\d\d")
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 POINT = re.compile(r"POINT\((\S+) (\S+)\)")
 NUMBERS = frozenset(column.name for column in permits.c if isinstance(column.type, Integer | Numeric | Float))
 
@@ -78,7 +77,7 @@ class ChangesQuery(AreaFilter, frozen=True, extra="forbid"):
         description="a day in the city, an instant with its offset, or a run after which; unset: seven days ago;"
         " at most 366 days ago",
     )
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     f: Literal["geojson", "atom"] | None = Field(default=None, description="unset: as Accept says")
 
@@ -122,7 +121,7 @@ async def find_changes(session: AsyncSession, register: Register, query: Changes
     is none or a time too long ago.
     """
     after = decode(query.cursor, query)
-    values = bind_export(query, register) | bind_box(query) | {"take": query.limit + 1}
+    values = bind_export(query, register) | {"take": query.limit + 1}
     if after is not None:
         values |= {"reached": read_run(after), "after_city": after.city, "after_source_id": after.source_id}
     since = parse_since(query.since) if query.since else Since(day=today - SINCE_DEFAULT)
@@ -136,18 +135,6 @@ async def find_changes(session: AsyncSession, register: Register, query: Changes
     changes = await find_each(session, rows, floors)
     cursor = _make_cursor(query, register, rows[-1], after) if len(found) > query.limit else None
     return ChangesPage([_tell(row, changes[row.city, row.source_id]) for row in rows], floors, cursor)
-
-
-def bind_box(query: ChangesQuery) -> dict[str, float]:
-    """Give the box around a circle in the Mercator plane; nothing near the poles and across the antimeridian.
-
-    Of a circle by itself the planner expects the same few permits whatever its radius, and fetches half a million of
-    10 km where the newest changes are a few steps away.
-    """
-    if query.lat is None or query.lng is None or query.radius_m is None:
-        return {}
-    framed = frame(Area(lat=query.lat, lng=query.lng, radius_m=query.radius_m))
-    return {"x": framed.x, "y": framed.y, "reach": framed.reach} if framed.walk == "mercator" else {}
 
 
 def read_run(after: Position) -> int:
@@ -232,11 +219,7 @@ def select_changed(names: frozenset[str]) -> AnySelect:
     names_told = ("feature", "city", "source_id", "first_run", "changed_run", "removed_run")
     columns = [permits.c[name] for name in names_told]
     statement = select(*columns).where(permits.c.changed_run > FLOOR, TOLD)
-    statement = statement.where(*join_clauses(names, with_removed=True), *join_area(names))
-    if "reach" in names:
-        statement = statement.where(IN_BOX, IN_RADIUS)
-    elif "radius_m" in names:
-        statement = statement.where(WITHIN)
+    statement = statement.where(*join_clauses(names, with_removed=True), *join_area(names), *join_circle(names))
     if "reached" in names:
         statement = statement.where(LATER)
     statement = statement.order_by(permits.c.changed_run.desc(), permits.c.source_id)

@@ -23,13 +23,13 @@ from app.permits.cursor import CURSOR_MAX_LENGTH, NO_CONTROLS, Position, decode,
 from app.permits.features import COORDINATE_DECIMALS, FEATURE, LAT, LNG, planar, render_end
 from app.permits.filters import DAY_LEAST, DAY_MOST, LIMIT_DEFAULT, LIMIT_MAX, PermitFilter, bind_filter, join_clauses
 from app.permits.listing import ListQuery, find_listed
+from app.permits.numbers import NUMBER, PLAIN
 from app.permits.register import MARK, Register, refuse_moved
 from app.permits.spans import Span
 from app.permits.tables import permits
 
 PAGE_MAX = 10_000
 """Permits a page by the key. The OGC's suite, which counts up to 10,000, goes on for four pages and no further."""
-HEIGHT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 EDGES = {
     "west": (LNG, "SRID=4326;LINESTRING(-180 -90,-180 90)"),
     "south": (LAT, "SRID=4326;LINESTRING(-180 -90,180 -90)"),
@@ -44,7 +44,7 @@ def _drop_heights(value: object) -> object:
     parts = value.split(",") if isinstance(value, str) else []
     if len(parts) != 6:
         return value
-    if not all(HEIGHT.fullmatch(parts[place]) for place in (2, 5)):
+    if not all(NUMBER.fullmatch(parts[place]) for place in (2, 5)):
         raise ValueError("must have numbers as heights")
     return ",".join((*parts[:2], *parts[3:5]))
 
@@ -66,7 +66,7 @@ class CollectionQuery(PermitFilter, frozen=True, extra="forbid"):
     datetime: Annotated[str | None, Field(max_length=200), AfterValidator(_normalize_span)] = Field(
         default=None, description="an instant, a day or an interval; of the issue date"
     )
-    limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, PAGE_MAX))] = Field(
+    limit: Annotated[int, Field(ge=1), AfterValidator(lambda limit: min(limit, PAGE_MAX)), PLAIN] = Field(
         default=LIMIT_DEFAULT, description=f"permits a page, at most; more than {PAGE_MAX:,} means {PAGE_MAX:,}"
     )
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")

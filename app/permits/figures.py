@@ -1,7 +1,8 @@
 """Figures from the cells that every run keeps: exact, and without reading a permit.
 
 A cell is of permits of the same words, place and month of issue; months hold the cells of every place together, years
-those of twelve months. Which of them a query needs follows from what it filters and groups by.
+those of twelve months. Which of them a query needs follows from what it filters and groups by. Medians do not add up:
+they are :mod:`app.permits.medians`.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,6 @@ PLACE_NAMES = frozenset({"zip", "district_own", "regions"})
 """The values that tell a place; every other clause of a cell is about its words."""
 OF_ROWS_ALONE = ("applied_from", "applied_to", "min_value_usd", "max_value_usd", "q")
 """The parts of a filter that cells do not know."""
-SETS = ("values_usd", "days")
 NO_MONTH = 0
 ALL = 0
 """Of the years: the place that stands for every place together, and the words that stand for all words of a place."""
@@ -37,6 +37,16 @@ class Months:
     def are_bounded(self) -> bool:
         """Whether permits without a date of issue are left out."""
         return self.first is not None or self.last is not None
+
+    @property
+    def are_whole_years(self) -> bool:
+        """Whether the ends lie between years."""
+        return (self.first is None or self.first % 12 == 0) and (self.last is None or self.last % 12 == 11)
+
+    def clause_of_years(self, year: ColumnElement[int]) -> list[ColumnElement[bool]]:
+        """Give the clauses of a year of which a month lies within."""
+        first = None if self.first is None else self.first // 12
+        return Months(first, None if self.last is None else self.last // 12).clause(year)
 
     def clause(self, month: ColumnElement[int]) -> list[ColumnElement[bool]]:
         """Give the clauses of a month that lies within."""
@@ -91,7 +101,7 @@ class CellQuery:
     """Which cells: ``names`` are those of the values that are bound.
 
     ``placed`` and ``worded`` are whether the group is one of places or of words; ``monthly`` whether it needs months,
-    which years do not tell; ``sets`` whether every single cost and wait is needed.
+    which years do not tell.
     """
 
     names: frozenset[str]
@@ -99,7 +109,6 @@ class CellQuery:
     placed: bool = False
     worded: bool = False
     monthly: bool = False
-    sets: bool = False
 
     @property
     def needs_place(self) -> bool:
@@ -109,7 +118,7 @@ class CellQuery:
     def select(self) -> FromClause:
         """Select the cells, each with ``words``, ``month``, ``place`` where it is needed, and its figures."""
         single = stats_cells if self.needs_place else stats_months
-        years, months = (None, [self.months]) if self.monthly or self.sets else self.months.split()
+        years, months = (None, [self.months]) if self.monthly else self.months.split()
         parts = [self._select_part(single, some) for some in months]
         parts += [self._select_part(stats_years, years)] if years else []
         return parts[0].subquery("cells") if len(parts) == 1 else union_all(*parts).subquery("cells")
@@ -117,23 +126,23 @@ class CellQuery:
     def _select_part(self, table: Table, months: Months) -> AnySelect:
         month = table.c.year * 12 if table is stats_years else table.c.month
         place = [table.c.place] if self.needs_place else []
-        sets = [table.c[name] for name in SETS] if self.sets else []
         figures = [table.c[name] for name in SUMS]
-        chosen = select(table.c.words, month.label("month"), *place, *figures, *sets)
+        chosen = select(table.c.words, month.label("month"), *place, *figures)
         return chosen.where(*months.clause(month), *self._clauses(table))
 
     def _clauses(self, table: Table) -> Iterator[ColumnElement[bool]]:
         places, words, of_city = self.names & PLACE_NAMES, self.names - PLACE_NAMES, self.names & {"city", "cities"}
         if self.needs_place:
-            yield table.c.place.in_(select(stats_places.c.place).where(*_moved(stats_places, places | of_city)))
+            yield table.c.place.in_(select(stats_places.c.place).where(*move_clauses(stats_places, places | of_city)))
         elif table is stats_years:
             yield table.c.place == literal_column(str(ALL))
         if words - of_city or not self.needs_place:
-            yield table.c.words.in_(select(stats_words.c.words).where(*_moved(stats_words, words)))
+            yield table.c.words.in_(select(stats_words.c.words).where(*move_clauses(stats_words, words)))
         elif table is stats_years:
             every: ColumnElement[int] = literal_column(str(ALL))
             yield table.c.words != every if self.worded else table.c.words == every
 
 
-def _moved(table: Table, names: frozenset[str]) -> list[ColumnElement[bool]]:
+def move_clauses(table: Table, names: frozenset[str]) -> list[ColumnElement[bool]]:
+    """Give the clauses of these names, about permits that are not removed, as those of another table."""
     return [move_to(table, clause) for clause in join_clauses(names, with_removed=True)]

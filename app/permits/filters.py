@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.errors import UnknownWord
+from app.permits.numbers import PLAIN
 from app.permits.register import Register
 from app.permits.search import TEXT_MAX, has_a_word
 from app.permits.tables import permits
@@ -35,7 +36,7 @@ LIMIT_DEFAULT = 100
 LIMIT_MAX = 1_000
 WORDS_MAX = 20
 DAY_LEAST, DAY_MOST = date(1800, 1, 1), date(2200, 12, 31)
-ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 """Pydantic alone would take a bare number for seconds since 1970."""
 VALUE_MAX_USD = Decimal(10) ** 12
 
@@ -59,6 +60,13 @@ def _is_plausible(value: date | None) -> date | None:
     if value is not None and not DAY_LEAST <= value <= DAY_MOST:
         raise ValueError(f"must lie between {DAY_LEAST} and {DAY_MOST}")
     return value
+
+
+def _drop_zeros(value: Decimal | None) -> Decimal | None:
+    """Give an amount in its one form, so that 500.00 and 5e2 are one question."""
+    if value is None:
+        return None
+    return Decimal(int(value)) if value == value.to_integral_value() else value.normalize()
 
 
 Word = Annotated[
@@ -92,11 +100,16 @@ Categories = Annotated[
     tuple[Category, ...], Field(max_length=len(Category)), BeforeValidator(_as_sequence), AfterValidator(_drop_repeats)
 ]
 Day = Annotated[date | None, BeforeValidator(_is_iso), AfterValidator(_is_plausible)]
-Money = Annotated[Decimal | None, Field(ge=0, le=VALUE_MAX_USD, max_digits=15, decimal_places=2)]
+Money = Annotated[
+    Decimal | None, Field(ge=0, le=VALUE_MAX_USD, max_digits=15, decimal_places=2), PLAIN, AfterValidator(_drop_zeros)
+]
 Form = Literal["geojson", "csv", "ndjson"]
 FormField = Annotated[Form | None, Field(description="geojson, csv or ndjson; unset: as Accept says")]
-Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
-Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False), PLAIN]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False), PLAIN]
+Radius = Annotated[float, Field(gt=0, le=RADIUS_MAX_M, allow_inf_nan=False), PLAIN]
+"""Metres."""
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX), PLAIN]
 
 
 class PermitFilter(BaseModel, frozen=True, extra="forbid"):
@@ -145,7 +158,7 @@ class Area(BaseModel, frozen=True, extra="forbid"):
 
     lat: Latitude
     lng: Longitude
-    radius_m: float = Field(default=RADIUS_DEFAULT_M, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False)
+    radius_m: Radius = RADIUS_DEFAULT_M
 
 
 WITHOUT, ALSO = "without_", "also_"

@@ -16,6 +16,8 @@ LEVEL_CELLS_MAX = 20
 """The finest that cells are counted at, 38 m at the equator; most of 21 and 22 would hold an address each."""
 CELLS_SIDE_BITS = 6
 """A tile has 64 by 64 cells, eight pixels each where it is shown at 512; at zoom 15 and 16 it has fewer."""
+SAMPLED_SIDE_BITS = 4
+"""A tile has 16 by 16 cells where they are estimated: each of a dense one has some hundred sampled permits."""
 ZOOM_MAX = 16
 """Beyond it a map enlarges the tiles of this zoom, whose points are exact to 15 cm."""
 LATITUDE_MAX = 85.051_128_779_806_6
@@ -38,6 +40,11 @@ class Tile(NamedTuple):
     def cell_level(self) -> int:
         """The level of the cells that it shows where it holds too many points."""
         return min(self.z + CELLS_SIDE_BITS, LEVEL_CELLS_MAX)
+
+    @property
+    def sampled_level(self) -> int:
+        """The level of the cells that it shows where they have to be estimated."""
+        return self.z + SAMPLED_SIDE_BITS
 
 
 def find_tile(z: int, x: int, y: int) -> Tile:

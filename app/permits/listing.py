@@ -22,6 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.util import ClauseAdapter
 
 from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import NoSuchPermit, RemovedPermit
@@ -30,21 +31,24 @@ from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import FEATURE, FEATURE_COLUMNS, LAT, LNG, WHOLE, AnyRow, AnySelect, planar
 from app.permits.filters import (
     LIMIT_DEFAULT,
-    LIMIT_MAX,
     FormField,
     Latitude,
+    Limit,
     Longitude,
     PermitFilter,
     bind_filter,
     join_clauses,
 )
-from app.permits.near import DISTANCE_M, ORIGIN, ROUNDING_M, SPHEROID_LEAST
+from app.permits.near import DISTANCE_M, ORIGIN, ROUNDING_M, SPHEROID_LEAST, UNSELECTIVE, Course, set_course
 from app.permits.register import MARK, Register, refuse_moved
 from app.permits.tables import permits
 
 SORT_KEYS = {"newest": permits.c.issued_date, "largest": permits.c.est_project_cost_usd}
 TYPES = {"newest": Date, "largest": Numeric}
+SPHERE_M: ColumnElement[float] = permits.c.location.op("<->", return_type=Double())(ORIGIN)
 ListOrder = Literal["newest", "largest", "nearest"]
+Way = Literal["walk", "bounded", "within", "sifted"]
+"""To the nearest: by the index, the same but so far only, all within ``reach_m`` of the spheroid, and all matches."""
 Part = Literal["stated", "unstated", "whole"]
 """Of an order: the permits that state its value, which come first, those that do not, and all of them."""
 
@@ -59,7 +63,7 @@ class ListQuery(PermitFilter, frozen=True, extra="forbid"):
     order: ListOrder = Field(default="newest", description="by issue date, by estimated cost, or by distance")
     lat: Latitude | None = Field(default=None, description="for the order nearest: degrees north")
     lng: Longitude | None = Field(default=None, description="for the order nearest: degrees east")
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     f: FormField = None
 
@@ -131,21 +135,44 @@ def _follow(key: ColumnElement[Any] | None, key_type: Any) -> ColumnElement[bool
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def compile_nearest(names: frozenset[str], *, by_walk: bool) -> str:
-    """Give the statement for the ``take`` nearest permits on the sphere, or within ``reach_m`` on the spheroid."""
-    sphere_m: ColumnElement[float] = permits.c.location.op("<->", return_type=Double())(ORIGIN)
-    statement = select(*_ready_columns(DISTANCE_M), sphere_m.label("sphere_m"))
-    statement = statement.where(*join_clauses(names), *join_area(names), permits.c.location.is_not(None))
-    if "after_city" in names:
-        after = (bindparam("after_key", type_=Double), bindparam("after_city", type_=Text))
-        reached = tuple_(*after, bindparam("after_source_id", type_=Text))
-        statement = statement.where(tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > reached)
-    if by_walk:
+def compile_nearest(names: frozenset[str], way: Way) -> str:
+    """Give the statement for the ``take`` nearest permits, with their distance on the sphere as the last column."""
+    statement = select(*_ready_columns(DISTANCE_M), SPHERE_M.label("sphere_m")).where(*_choose_nearest(names))
+    if way == "bounded":
+        statement = _bound_walk(statement)
+    elif way == "walk":
         statement = statement.order_by("sphere_m")
     else:
         within = func.ST_DWithin(permits.c.location, ORIGIN, bindparam("reach_m", type_=Double))
-        statement = statement.where(within).order_by("key", permits.c.city, permits.c.source_id)
+        statement = statement.where(*([within] if way == "within" else []))
+        statement = statement.order_by("key", permits.c.city, permits.c.source_id)
     return compile_text(statement.limit(bindparam("take", type_=Integer)))
+
+
+def _choose_nearest(names: frozenset[str]) -> list[ColumnElement[bool]]:
+    """Leave the permits with a usable point that are meant, and those that follow the position that is bound."""
+    # That it has a point is said so that no index knows it: a bitmap of all that have costs 400 ms of 2.3 million.
+    clauses = [*join_clauses(names), *join_area(names), func.ST_X(planar(permits.c.location)).is_not(None)]
+    if "after_city" in names:
+        after = (bindparam("after_key", type_=Double), bindparam("after_city", type_=Text))
+        reached = tuple_(*after, bindparam("after_source_id", type_=Text))
+        clauses.append(tuple_(DISTANCE_M, permits.c.city, permits.c.source_id) > reached)
+    return clauses
+
+
+def _bound_walk(statement: AnySelect) -> AnySelect:
+    """Walk over the ``most`` nearest permits only, whatever they are, and give those that are meant."""
+    walk = select(permits, SPHERE_M.label("met_at")).where(permits.c.location.is_not(None)).order_by("met_at")
+    met = walk.limit(bindparam("most", type_=Integer)).subquery("met")
+    sought: AnySelect = ClauseAdapter(met).traverse(statement)
+    return sought.order_by(met.c.met_at)
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def compile_expected(names: frozenset[str]) -> str:
+    """Give the statement that tells how many permits the planner expects a filter and an area to find."""
+    found = select(permits.c.city).where(*join_clauses(names), *join_area(names))
+    return f"EXPLAIN (FORMAT JSON) {compile_text(found)}"
 
 
 async def find_listed(reader: Reader, register: Register, query: ListQuery) -> ListPage:
@@ -160,7 +187,10 @@ async def find_listed(reader: Reader, register: Register, query: ListQuery) -> L
     values["take"] = query.limit + 1
     if after is not None:
         values |= {"after_city": after.city, "after_source_id": after.source_id}
-    rows = await (_find_nearest if query.order == "nearest" else _find_sorted)(reader, query, values, after)
+    if query.order == "nearest":
+        rows = await _find_nearest(reader, register, query, values, after)
+    else:
+        rows = await _find_sorted(reader, query, values, after)
     # A last page may be of two statements, of which the second found nothing.
     await refuse_moved(reader, register, rows[-1][4] if len(rows) > query.limit else None)
     return ListPage(rows[: query.limit], _next_cursor(query, register, rows, after))
@@ -185,20 +215,44 @@ async def _find_sorted(
 
 
 async def _find_nearest(
-    reader: Reader, query: ListQuery, values: Mapping[str, Any], after: Position | None
+    reader: Reader, register: Register, query: ListQuery, values: Mapping[str, Any], after: Position | None
 ) -> list[ReadyRow]:
-    """Find the nearest permits that follow; the walk is on the sphere, and the spheroid proves it."""
+    """Find the nearest permits that follow: by a walk on the sphere that the spheroid proves, or among all matches."""
     wanted: int = values["take"]
     values = {**values, "lat": query.lat, "lng": query.lng, "take": wanted + wanted // 20 + 16}
     if after is not None:
         values["after_key"] = after.distance_m()
     names = frozenset(values)
-    rows = await reader.find_all(compile_nearest(names, by_walk=True), values)
+    course = await _set_course(reader, register, values, seen=after.seen if after else 0)
+    rows = await _walk(reader, names, values, course)
+    if rows is None:
+        rows = await reader.find_all(compile_nearest(names, "sifted"), {**values, "take": wanted})
+        return [row[:5] for row in rows]
     ordered = sorted(rows, key=lambda row: (row[3], row[1], row[2]))
     if len(rows) == values["take"] and rows[-1][5] * SPHEROID_LEAST <= ordered[wanted - 1][3] + ROUNDING_M:
         proved = {**values, "take": wanted, "reach_m": ordered[wanted - 1][3] + ROUNDING_M}
-        ordered = await reader.find_all(compile_nearest(names, by_walk=False), proved)
+        ordered = await reader.find_all(compile_nearest(names, "within"), proved)
     return [row[:5] for row in ordered[:wanted]]
+
+
+async def _set_course(reader: Reader, register: Register, values: Mapping[str, Any], *, seen: int) -> Course:
+    """Choose how far to walk by what the planner expects; the permits that were seen are met again."""
+    names = frozenset(values)
+    if not names - UNSELECTIVE - {"take", "after_key"}:
+        return Course(None)
+    (plan,) = await reader.find_one(compile_expected(names), values)
+    known = sum(state.permits for state in register.cities.values())
+    return set_course(values["take"] + seen, in_box=known, matching=plan[0]["Plan"]["Plan Rows"], known=known)
+
+
+async def _walk(reader: Reader, names: frozenset[str], values: Mapping[str, Any], course: Course) -> list[Any] | None:
+    """Give the first permits of a walk, or None where it met its end before it found them."""
+    if course.most is None:
+        return await reader.find_all(compile_nearest(names, "walk"), values)
+    if course.most == 0:
+        return None
+    rows = await reader.find_all(compile_nearest(names, "bounded"), {**values, "most": course.most})
+    return rows if len(rows) == values["take"] else None
 
 
 def _next_cursor(query: ListQuery, register: Register, rows: list[ReadyRow], after: Position | None) -> str | None:

@@ -46,14 +46,14 @@ from app.permits.features import FEATURE_COLUMNS, MERCATOR, WGS84, AnyRow, AnySe
 from app.permits.filters import (
     CLAUSES,
     LIMIT_DEFAULT,
-    LIMIT_MAX,
     RADIUS_DEFAULT_M,
-    RADIUS_MAX_M,
     Area,
     FormField,
     Latitude,
+    Limit,
     Longitude,
     PermitFilter,
+    Radius,
     bind_filter,
     join_clauses,
 )
@@ -72,9 +72,10 @@ LATITUDE_DEGREE_LEAST_M = 110_574.0
 MERCATOR_LATITUDE_MAX = 84.0
 MERCATOR_EDGE_M = math.pi * EQUATOR_RADIUS_M
 
-Walk = Literal["mercator", "bounded", "zip", "district", "sifted", "sphere", "none", "measured"]
+Walk = Literal["mercator", "bounded", "zip", "district", "sifted", "sphere", "none", "boxed", "measured"]
 """By an index nearest first, the same but so far only or in the asked ZIPs or districts, all matches of the filters
-sorted in the plane; by distance: all within the radius, by the index, and all matches of the filters, without it."""
+sorted in the plane; by distance: all within the radius, by the index of the sphere or of the plane, and all matches of
+the filters, by no index of places."""
 Place = Literal["zip", "district"]
 PLACES: dict[str, Place] = {"zip": "zip", "district_own": "district"}
 """By the name of a value: of what the store keeps an index of places."""
@@ -101,8 +102,8 @@ class NearQuery(PermitFilter, frozen=True, extra="forbid"):
 
     lat: Latitude = Field(description="latitude of the origin, degrees north")
     lng: Longitude = Field(description="longitude of the origin, degrees east")
-    radius_m: float = Field(default=RADIUS_DEFAULT_M, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="metres")
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="permits a page")
+    radius_m: Radius = Field(default=RADIUS_DEFAULT_M, description="metres")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="permits a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
     count: Literal["exact"] | None = Field(default=None, description="exact: adds numberMatched, up to 2,000 m")
     f: FormField = None
@@ -220,6 +221,7 @@ STEPS: dict[Walk, ColumnElement[float]] = {
     "sifted": func.ST_Distance(permits.c.mercator, ORIGIN_MERCATOR, type_=Double),
     "sphere": permits.c.location.op("<->", return_type=Double())(ORIGIN),
     "none": DISTANCE_M,
+    "boxed": DISTANCE_M,
     "measured": DISTANCE_M,
 }
 REACHED = tuple_(
@@ -255,6 +257,8 @@ def select_candidates(names: frozenset[str], walk: Walk, *, ready: bool = False)
     statement = select(*columns, DISTANCE_M.label("distance_m"), STEPS[walk].label("step"))
     if walk == "bounded":
         return _bound_walk(statement, names)
+    if walk == "boxed":
+        return _search_box(statement, names)
     if walk == "zip" or walk == "district":
         return _walk_places(statement, names, walk)
     places = {"mercator": [IN_BOX], "sifted": [IN_SQUARE], "measured": [IN_SQUARE, IN_RADIUS]}
@@ -281,6 +285,15 @@ def _bound_walk(statement: AnySelect, names: frozenset[str]) -> AnySelect:
     met = walk.limit(bindparam("most", type_=Integer)).subquery("met")
     sought: AnySelect = ClauseAdapter(met).traverse(statement.where(*join_clauses(names), *_follow(names, "bounded")))
     return sought.order_by(met.c.met_at).limit(bindparam("take", type_=Integer))
+
+
+def _search_box(statement: AnySelect, names: frozenset[str]) -> AnySelect:
+    """Look at all permits of the box, which is small, and at no index of the filters, which may know a million."""
+    met = select(permits).where(IN_BOX).offset(literal_column("0")).subquery("met")
+    sought: AnySelect = ClauseAdapter(met).traverse(
+        statement.where(IN_RADIUS, *join_clauses(names), *_follow(names, "boxed"))
+    )
+    return sought.order_by("distance_m", met.c.city, met.c.source_id).limit(bindparam("take", type_=Integer))
 
 
 def _walk_places(statement: AnySelect, names: frozenset[str], place: Place) -> AnySelect:
@@ -379,6 +392,11 @@ class Search:
         return self.framed.walk == "mercator" and bool(self.values.keys() - UNSELECTIVE)
 
     @property
+    def proof(self) -> Walk:
+        """How all within a radius are found; of a box in the plane the planner knows best how few it holds."""
+        return "boxed" if self.framed.walk == "mercator" else "none"
+
+    @property
     def place(self) -> Place | None:
         """By which index of places its filters may be walked."""
         return next((place for name, place in PLACES.items() if name in self.values), None)
@@ -451,11 +469,11 @@ async def find_candidates(search: Search, course: Course, fetch: Fetch[T]) -> tu
     """Find the first permits by the way that reads the fewest, and tell how to prove them if they do not themselves."""
     values = search.values | {"take": search.take}
     if course.most is None:
-        return await fetch(search.framed.walk, values), "none"
+        return await fetch(search.framed.walk, values), search.proof
     if course.most:
         met = await fetch("bounded", values | {"most": course.most})
         if len(met.rows) == search.take:
-            return met, "none"
+            return met, search.proof
     # A longer list is cheap here, and mostly its own proof: to measure every match on the spheroid takes twice as long.
     return await fetch("sifted", values | {"take": search.take + search.wanted // 8 + 40}), "measured"
 
@@ -482,7 +500,8 @@ async def find_proven(search: Search, course: Course, fetch: Fetch[T]) -> Met[T]
     if bound is None:
         return met
     reach_m = min(search.area.radius_m, bound + ROUNDING_M)
-    return await fetch(proof, search.values | {"take": search.wanted, "radius_m": reach_m})
+    box = {"reach": reach_m / search.framed.least_m + ROUNDING_M} if "reach" in search.values else {}
+    return await fetch(proof, search.values | box | {"take": search.wanted, "radius_m": reach_m})
 
 
 async def find_nearest(search: Search, course: Course, fetch: Fetch[T]) -> Met[T]:

@@ -13,13 +13,11 @@ from app.errors import NoSuchRegion, UnknownWord
 from app.permits.areas import Box, BoxText, parse_box
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import WGS84, AnyRow, AnySelect
-from app.permits.filters import Words
+from app.permits.filters import LIMIT_DEFAULT, Limit, Words
 from app.permits.region_names import RegionName
 from app.permits.register import Register
 from app.permits.tables import regions
 
-LIMIT_DEFAULT = 100
-LIMIT_MAX = 1_000
 Drawn = Literal["simplified", "true", "none"]
 KEY = (regions.c.city, regions.c.kind.collate("C"), regions.c.name.collate("C"))
 # RFC 7946 wants outer rings counter-clockwise; seven decimals are a centimetre.
@@ -39,7 +37,7 @@ class RegionQuery(BaseModel, frozen=True, extra="forbid"):
     name: Words = Field(default=(), description="a region's name, in any case")
     bbox: BoxText = Field(default=None, description="west,south,east,north: regions that it touches")
     geometry: Drawn = Field(default="simplified", description="simplified to about 20 m, true, or none")
-    limit: int = Field(default=LIMIT_DEFAULT, ge=1, le=LIMIT_MAX, description="regions a page")
+    limit: Limit = Field(default=LIMIT_DEFAULT, description="regions a page")
     cursor: str | None = Field(default=None, max_length=CURSOR_MAX_LENGTH, description="from a reply's next link")
 
 

@@ -1,18 +1,21 @@
 """What a caller asks of statistics, and series without gaps: each period between the ends, and which is partial."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.errors import RefusedQuery, UnknownWord
+from app.permits.areas import BoxText, Polygon, name_wrong_rings, read_polygon
 from app.permits.cursor import NO_CONTROLS
+from app.permits.extent import measure_box, measure_circle, measure_polygon, measure_regions, measure_together
 from app.permits.figures import number_month
-from app.permits.filters import RADIUS_DEFAULT_M, RADIUS_MAX_M, Area, Latitude, Longitude, PermitFilter
+from app.permits.filters import RADIUS_DEFAULT_M, Area, Latitude, Longitude, PermitFilter, Radius
+from app.permits.medians import MedianName
 from app.permits.register import Register
 from app.permits.stats import (
     MONTHS_IN,
@@ -22,11 +25,9 @@ from app.permits.stats import (
     GroupKey,
     Total,
     find_ends,
-    find_figures,
-    find_groups,
-    measure_circle,
-    measure_regions,
+    find_statistics,
 )
+from app.permits.words import DISTRICT_KIND, ZIP_KIND, read_district
 
 Measure = Literal[
     "permits",
@@ -36,7 +37,9 @@ Measure = Literal[
     "days_to_issue_median",
     "permits_per_km2",
 ]
-MEDIANS = {"value_usd_median", "days_to_issue_median"}
+KINDS: dict[GroupKey | None, str | None] = {"region": None, "zip": ZIP_KIND, "district": DISTRICT_KIND}
+"""By groups that are areas: the kind of their polygons; that of a region is the one asked for."""
+MEDIANS: tuple[MedianName, ...] = get_args(MedianName)
 
 
 def _as_sequence(value: object) -> object:
@@ -53,18 +56,21 @@ Measures = Annotated[
 
 
 class StatsQuery(PermitFilter, frozen=True, extra="forbid"):
-    """Which permits to count, by what, and what to measure; with ``lat`` and ``lng`` those of a circle."""
+    """Which permits to count, by what, and what to measure; with ``lat`` and ``lng``, or ``bbox``, those of an area.
+
+    ``permits_per_km2`` is told where the size is known: of the one area asked for, be it a circle, a box, a polygon or
+    regions, and of the groups that are areas themselves and are counted whole.
+    """
 
     group_by: GroupKey | None = Field(default=None, description="one figure for each; without it one for all")
     kind: str | None = Field(
         default=None, min_length=1, max_length=100, pattern=NO_CONTROLS, description="of region, e.g. neighborhood"
     )
     measure: Measures = Field(default=("permits",), description="what to measure; may be repeated")
+    bbox: BoxText = Field(default=None, description="west,south,east,north; west beyond east crosses the antimeridian")
     lat: Latitude | None = Field(default=None, description="latitude of a circle's middle, degrees north")
     lng: Longitude | None = Field(default=None, description="longitude of a circle's middle, degrees east")
-    radius_m: float | None = Field(
-        default=None, gt=0, le=RADIUS_MAX_M, allow_inf_nan=False, description="metres; 500 where lat and lng are given"
-    )
+    radius_m: Radius | None = Field(default=None, description="metres; 500 where lat and lng are given")
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> Self:
@@ -74,9 +80,14 @@ class StatsQuery(PermitFilter, frozen=True, extra="forbid"):
             raise ValueError("radius_m needs lat and lng")
         if (self.kind is not None) != (self.group_by == "region"):
             raise ValueError("kind belongs to group_by=region, which needs it")
-        if "permits_per_km2" in self.measure and self.lat is None and self.group_by != "region":
-            raise ValueError("permits_per_km2 needs an area: a circle or group_by=region")
+        if "permits_per_km2" in self.measure and len(self.list_areas()) != 1 and self.group_by not in KINDS:
+            raise ValueError("permits_per_km2 needs one area, or groups that are areas: region, zip or district")
         return self
+
+    def list_areas(self) -> list[Area | str | Polygon | tuple[str, ...]]:
+        """List the areas asked about, all of which a permit must lie in: the circle, the box, the regions."""
+        areas = (self.area, self.bbox, self.region)
+        return [area for area in areas if area]
 
     @property
     def area(self) -> Area | None:
@@ -86,12 +97,27 @@ class StatsQuery(PermitFilter, frozen=True, extra="forbid"):
         return Area(lat=self.lat, lng=self.lng, radius_m=self.radius_m or RADIUS_DEFAULT_M)
 
 
+class StatsSearch(StatsQuery, frozen=True, extra="forbid"):
+    """Which permits to count inside a polygon, by what, and what to measure."""
+
+    polygon: Polygon | None = Field(default=None, description="GeoJSON, counter-clockwise")
+
+    def list_areas(self) -> list[Area | str | Polygon | tuple[str, ...]]:
+        """List the areas asked about, the polygon too."""
+        return [*super().list_areas(), *([self.polygon] if self.polygon else [])]
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the polygon, and how it was read."""
+        return name_wrong_rings(read_polygon(self.polygon)) if self.polygon else []
+
+
 @dataclass(frozen=True)
 class Statistics:
     """The figures of a query: of all its permits together, and of its groups in order.
 
-    ``km2`` are areas by key, in square kilometres on the spheroid; that of a circle has the key None. ``through`` is
-    the last day that the data reach.
+    ``km2`` are areas by key, in square kilometres on the spheroid, as far as they are known; that of the area asked for
+    has the key None. ``through`` is the last day that the data reach.
     """
 
     total: Total
@@ -119,19 +145,57 @@ async def gather_statistics(session: AsyncSession, register: Register, query: St
     cities = register.choose_cities(query.city)
     if query.group_by in {"district", "region"} and len(cities) > 1:
         raise RefusedQuery(f"a {query.group_by} belongs to a city; name one of {', '.join(cities)}")
-    asked = Asked(query, query.area, medians=bool(MEDIANS & set(query.measure)))
+    medians = frozenset(name for name in MEDIANS if name in query.measure)
+    polygon = query.polygon if isinstance(query, StatsSearch) else None
+    asked = Asked(query, query.area, query.bbox, polygon, medians)
     kind = choose_kind(query, register, cities)
     grouping = Grouping(query.group_by, kind) if query.group_by else None
-    groups = await find_groups(session, register, asked, grouping) if grouping else []
-    km2: dict[str | None, float] = {}
+    total, groups = await find_statistics(session, register, asked, grouping)
     if query.group_by == "region":
-        km2.update(await measure_regions(session, cities, kind or ""))
-        groups = fill_named(groups, sorted(filter(None, km2)))
-    elif query.area is not None:
-        km2 = {None: await measure_circle(session, query.area)}
+        groups = fill_named(groups, sorted({name for name, _ in list_regions(register, cities, kind or "")}))
     if query.group_by in MONTHS_IN:
         groups = fill_series(groups, query, await find_ends(session, cities))
-    return Statistics(await find_figures(session, register, asked), groups, km2, find_through(register, cities))
+    km2 = await measure_areas(session, register, query, kind) if "permits_per_km2" in query.measure else {}
+    return Statistics(total, groups, km2, find_through(register, cities))
+
+
+def list_regions(register: Register, cities: Iterable[str], kind: str) -> list[tuple[str, int]]:
+    """List the names and the numbers of the regions of a kind."""
+    known = register.regions.values()
+    return [(region.name, region.region) for region in known if region.kind == kind and region.city in cities]
+
+
+async def measure_areas(
+    session: AsyncSession, register: Register, query: StatsQuery, kind: str | None
+) -> dict[str | None, float]:
+    """Measure the one area that is asked for, by the key None, and those of groups that are areas, by their keys."""
+    cities = register.choose_cities(query.city)
+    numbers = sorted({register.find_region(word, cities).region for word in query.region})
+    areas = query.list_areas()
+    km2: dict[str | None, float] = {}
+    if len(areas) == 1:
+        km2[None] = await measure_area(session, areas[0], numbers)
+    if query.group_by in KINDS and not [area for area in areas if area != query.region]:
+        kept = {name for name, number in list_regions(register, cities, kind or "") if number in numbers}
+        measured = await measure_regions(session, cities, KINDS[query.group_by] or kind or "")
+        km2 |= {
+            read_district(name) if query.group_by == "district" else name: size
+            for name, size in measured.items()
+            # Of a group that a region's border cuts, what was counted is not all of it.
+            if not numbers or (query.group_by == "region" and name in kept)
+        }
+    return km2
+
+
+async def measure_area(
+    session: AsyncSession, area: Area | str | Polygon | tuple[str, ...], numbers: Sequence[int]
+) -> float:
+    """Give the size of a circle, a box, a polygon, or the regions of these numbers."""
+    if isinstance(area, Area):
+        return await measure_circle(session, area)
+    if isinstance(area, Polygon):
+        return measure_polygon(area)
+    return measure_box(area) if isinstance(area, str) else await measure_together(session, numbers)
 
 
 def fill_named(groups: list[Group], names: Iterable[str]) -> list[Group]:

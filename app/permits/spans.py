@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Self
 
 # RFC 3339's date-time, or a day alone; GDAL 3.6 may write a day with a T and nothing behind it, or hours alone.
-INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)?([Zz]|[+-]\d\d:\d\d)?)?")
+INSTANT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt](\d\d(?::\d\d(?::\d\d(?:\.\d+)?)?)?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 OPEN = ("", "..")
 
 

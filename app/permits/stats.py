@@ -1,11 +1,12 @@
 """Counts, sums, means and medians over permits: in total and by group. The database counts; nothing is sampled.
 
-Where a filter asks for closed words and whole months, figures come from cells (:mod:`app.permits.figures`), else from
-the permits themselves; both give the same.
+Where a filter asks for closed words and whole months, figures come from cells (:mod:`app.permits.figures`) and medians
+from blocks of them (:mod:`app.permits.medians`), else from the permits themselves; both give the same.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -25,10 +26,22 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.selectable import TableValuedAlias
 
+from app.permits.areas import Polygon, bind_area, join_area
 from app.permits.features import AnySelect
-from app.permits.figures import NO_MONTH, CellQuery, find_months, know, move_to
+from app.permits.figures import NO_MONTH, PLACE_NAMES, CellQuery, find_months, know, move_to
 from app.permits.filters import Area, PermitFilter, bind_filter, join_clauses
-from app.permits.near import geography_point, within
+from app.permits.medians import (
+    PACKINGS,
+    Key,
+    KeysOf,
+    Label,
+    MedianName,
+    Wanted,
+    find_medians,
+    round_money,
+    select_places,
+)
+from app.permits.near import within
 from app.permits.register import Register
 from app.permits.tables import SUMS, permits, regions, stats_months, stats_places, stats_words
 
@@ -79,7 +92,7 @@ class Total:
     @property
     def value_usd_mean(self) -> Decimal | None:
         """The mean of the stated costs, to the cent."""
-        return round(self.value_usd / self.priced, 2) if self.priced else None
+        return round_money(self.value_usd / self.priced) if self.priced else None
 
 
 @dataclass(frozen=True)
@@ -94,38 +107,41 @@ class Group(Total):
 
 @dataclass(frozen=True)
 class Asked:
-    """Which permits, whether both medians are wanted too, and whether rows are to be read though cells would do."""
+    """Which permits, of the circle, the box and the polygon that are given, and which medians are wanted too.
+
+    ``from_rows`` has rows read though cells would do.
+    """
 
     wanted: PermitFilter
     area: Area | None = None
-    medians: bool = False
+    bbox: str | None = None
+    polygon: Polygon | None = None
+    medians: frozenset[MedianName] = frozenset()
     from_rows: bool = False
 
     @property
     def by_cells(self) -> bool:
         """Whether cells can answer."""
-        return not self.from_rows and self.area is None and know(self.wanted)
+        is_everywhere = self.area is None and self.bbox is None and self.polygon is None
+        return is_everywhere and not self.from_rows and know(self.wanted)
 
 
 def select_figures(asked: Asked, register: Register, grouping: Grouping | None) -> AnySelect:
-    """Select the figures of each group, or of all together, with the columns of :class:`Group`.
+    """Select the figures of each group, or of all together, by the names of :class:`Group`.
 
     Raises :class:`UnknownWord` and :class:`NoSuchCity`.
     """
-    if not asked.by_cells:
-        return select_from_rows(asked, register, grouping)
-    return select_from_cells(asked, register, grouping)
+    return (select_from_cells if asked.by_cells else select_from_rows)(asked, register, grouping)
 
 
 def select_from_rows(asked: Asked, register: Register, grouping: Grouping | None) -> AnySelect:
-    """Select figures by reading permits."""
+    """Select the figures of each group, or of all together, by reading permits."""
     figures = [
         func.count().label("permits"),
         func.count(COST).label("priced"),
         func.coalesce(func.sum(COST), 0).label("value_usd"),
         func.count(WAITED).label("timed"),
-        *([_median(COST).label("value_usd_median")] if asked.medians else []),
-        *([_middle(WAITED).label("days_to_issue_median")] if asked.medians else []),
+        *(MEDIANS[name].label(name) for name in sorted(asked.medians)),
     ]
     statement = _choose(select(*figures).select_from(permits), asked, register)
     if grouping is None:
@@ -141,9 +157,10 @@ def select_from_rows(asked: Asked, register: Register, grouping: Grouping | None
 
 def _choose(statement: AnySelect, asked: Asked, register: Register) -> AnySelect:
     """Leave the permits that are asked about."""
-    values = bind_filter(asked.wanted, register)
-    chosen = statement.where(*join_clauses(frozenset(values)), *([within(asked.area)] if asked.area else []))
-    return chosen.params(values)
+    values = bind_filter(asked.wanted, register) | bind_area(asked.bbox, asked.polygon)
+    names = frozenset(values)
+    circle = [within(asked.area)] if asked.area else []
+    return statement.where(*join_clauses(names), *join_area(names), *circle).params(values)
 
 
 def _by(statement: AnySelect, key: ColumnElement[Any]) -> AnySelect:
@@ -170,17 +187,19 @@ def _median(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
     return func.round(cast(_middle(values), Numeric), 2)
 
 
+MEDIANS: dict[MedianName, ColumnElement[Any]] = {
+    "value_usd_median": _median(COST),
+    "days_to_issue_median": _middle(WAITED),
+}
+
+
 def select_from_cells(asked: Asked, register: Register, grouping: Grouping | None) -> AnySelect:
-    """Select figures from cells: sums, with the medians, where they are wanted, from a second statement beside it."""
+    """Select the sums of each group, or of all together, from cells."""
     names = frozenset(values := bind_filter(asked.wanted, register))
-    sums = _select_sums(_cells_of(asked, names, grouping, sets=False), grouping)
-    if not asked.medians:
-        return sums.params(values)
-    medians = _select_medians(_cells_of(asked, names, grouping, sets=True), grouping)
-    return _join_medians(sums, medians, grouping).params(values)
+    return _select_sums(_cells_of(asked, names, grouping), grouping).params(values)
 
 
-def _cells_of(asked: Asked, names: frozenset[str], grouping: Grouping | None, *, sets: bool) -> CellQuery:
+def _cells_of(asked: Asked, names: frozenset[str], grouping: Grouping | None) -> CellQuery:
     months = find_months(asked.wanted)
     assert months is not None
     column = _column_of(grouping) if grouping else None
@@ -190,7 +209,6 @@ def _cells_of(asked: Asked, names: frozenset[str], grouping: Grouping | None, *,
         placed=column == "place",
         worded=column == "words",
         monthly=grouping is not None and grouping.by in {"quarter", "month"},
-        sets=sets,
     )
 
 
@@ -203,7 +221,11 @@ def _select_sums(query: CellQuery, grouping: Grouping | None) -> AnySelect:
     column = cells.c[_column_of(grouping)]
     summed = select(column, *figures).group_by(column).subquery("summed")
     again = [_sum_up(summed.c[name]) for name in SUMS]
-    return _name_groups(select(*again).select_from(summed), summed.c[column.name], grouping)
+    statement = select(*again).select_from(summed)
+    if grouping.by in MONTHS_IN:
+        return _by(statement, _key_of_month(summed.c.month, grouping.by))
+    named = select_keys(grouping).subquery("named")
+    return _by(statement.join(named, named.c.label == summed.c[column.name]), named.c.key)
 
 
 def _sum_up(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -212,65 +234,93 @@ def _sum_up(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return (total if column.name == "value_usd" else cast(total, BigInteger)).label(column.name)
 
 
-def _select_medians(query: CellQuery, grouping: Grouping | None) -> list[AnySelect]:
-    """Select the medians of the costs and of the days that cells hold one by one."""
-    cells = query.select()
-    found: list[AnySelect] = []
-    for name, median, sets in (
-        ("value_usd_median", _median, cells.c.values_usd),
-        ("days_to_issue_median", _middle, cells.c.days),
-    ):
-        single = _take_apart(sets, "singles")
-        statement = select(median(single.c.one).label(name)).select_from(cells).join(single, true())
-        if grouping:
-            statement = _name_groups(statement, cells.c[_column_of(grouping)], grouping)
-        found.append(statement)
-    return found
-
-
 def _column_of(grouping: Grouping) -> str:
     if grouping.by in MONTHS_IN:
         return "month"
     return "place" if grouping.by in {"zip", "district", "region"} else "words"
 
 
-def _name_groups(statement: AnySelect, column: ColumnElement[Any], grouping: Grouping) -> AnySelect:
-    """Group cells by the key that their column stands for."""
-    if grouping.by in MONTHS_IN:
-        return _by(statement, _key_of_month(column, grouping.by))
-    if grouping.by == "region":
-        places = statement.join(stats_places, stats_places.c.place == column)
+def select_keys(grouping: Grouping) -> AnySelect:
+    """Select the keys of all words, or places: ``label`` is the number of either, with a row for each of its keys."""
+    by = grouping.by
+    if by == "region":
         joined = and_(regions.c.region == func.any(stats_places.c.regions), regions.c.kind == (grouping.kind or ""))
-        return _by(places.outerjoin(regions, joined), regions.c.name)
-    if grouping.by in {"zip", "district"}:
-        places = statement.join(stats_places, stats_places.c.place == column)
-        return _by(places, stats_places.c[grouping.by])
-    words = statement.join(stats_words, stats_words.c.words == column)
-    if grouping.by == "category":
+        named = select(stats_places.c.place.label("label"), regions.c.name.label("key"))
+        return named.select_from(stats_places.outerjoin(regions, joined))
+    if by in {"zip", "district"}:
+        return select(stats_places.c.place.label("label"), stats_places.c[by].label("key"))
+    if by == "category":
         names = _take_apart(stats_words.c.categories, "names")
-        return _by(words.outerjoin(names, true()), names.c.one)
-    return _by(words, move_to(stats_words, WORDS[grouping.by]))
+        named = select(stats_words.c.words.label("label"), names.c.one.label("key"))
+        return named.select_from(stats_words.outerjoin(names, true()))
+    return select(stats_words.c.words.label("label"), move_to(stats_words, WORDS[by]).label("key"))
 
 
-def _join_medians(sums: AnySelect, medians: Sequence[AnySelect], grouping: Grouping | None) -> AnySelect:
-    parts = [sums.subquery("sums"), *(one.subquery(f"median_{place}") for place, one in enumerate(medians))]
-    names = ("value_usd_median", "days_to_issue_median")
-    columns = [*parts[0].c, *(part.c[name] for part, name in zip(parts[1:], names, strict=True))]
-    joined: Any = parts[0]
-    for part in parts[1:]:
-        same = parts[0].c.key.is_not_distinct_from(part.c.key) if grouping else true()
-        joined = joined.outerjoin(part, same)
-    return select(*columns).select_from(joined)
+async def add_medians(
+    session: AsyncSession,
+    register: Register,
+    asked: Asked,
+    grouping: Grouping | None,
+    *,
+    total: Total,
+    groups: list[Group],
+) -> tuple[Total, list[Group]]:
+    """Give a total and groups that have their medians too, from blocks."""
+    values = bind_filter(asked.wanted, register)
+    query = _cells_of(asked, frozenset(values), grouping)
+    places = None
+    if query.names & PLACE_NAMES:
+        places = frozenset(await session.scalars(select_places(query.names).params(values)))
+    label, keys_of = await _find_keys(session, grouping)
+    for name in sorted(asked.medians):
+        found = await find_medians(session, Wanted(query, PACKINGS[name], label, keys_of, places), values)
+        total = replace(total, **_tell_median(name, found.total))
+        groups = [replace(group, **_tell_median(name, found.groups.get(group.key))) for group in groups]
+    return total, groups
+
+
+def _tell_median(name: MedianName, median: float | None) -> dict[str, Any]:
+    of_money = name == "value_usd_median" and median is not None
+    return {name: round_money(Decimal(repr(median))) if of_money else median}
+
+
+async def _find_keys(session: AsyncSession, grouping: Grouping | None) -> tuple[Label, KeysOf]:
+    """Find what tells the group of a cell, and the keys that each such label stands for."""
+    if grouping is None:
+        return "year", lambda _: (None,)
+    if grouping.by == "year":
+        return "year", lambda year: (year or None,)
+    if grouping.by in MONTHS_IN:
+        size = MONTHS_IN[grouping.by]
+        return "month", lambda month: (None if month == NO_MONTH else month // size,)
+    keys: dict[int, list[Key]] = defaultdict(list)
+    for number, key in await session.execute(select_keys(grouping)):
+        keys[number].append(key)
+    return ("place" if _column_of(grouping) == "place" else "words"), lambda number: keys.get(number, ())
+
+
+async def find_statistics(
+    session: AsyncSession, register: Register, asked: Asked, grouping: Grouping | None
+) -> tuple[Total, list[Group]]:
+    """Find the figures of all permits asked about together, and of each group in which there is one.
+
+    Groups are in the order of their keys, those that state nothing last.
+    """
+    total = await find_figures(session, register, asked)
+    groups = await find_groups(session, register, asked, grouping) if grouping else []
+    if asked.by_cells and asked.medians:
+        return await add_medians(session, register, asked, grouping, total=total, groups=groups)
+    return total, groups
 
 
 async def find_figures(session: AsyncSession, register: Register, asked: Asked) -> Total:
-    """Find the figures of all permits asked about together."""
+    """Find the figures of all permits asked about together, without medians where cells give them."""
     row = (await session.execute(select_figures(asked, register, None))).one()
     return Total(**row._mapping)
 
 
 async def find_groups(session: AsyncSession, register: Register, asked: Asked, grouping: Grouping) -> list[Group]:
-    """Find the figures of each group in which there is a permit, by key, those that state nothing last."""
+    """Find the figures of each group in which there is a permit, without medians where cells give them."""
     rows = await session.execute(select_figures(asked, register, grouping))
     groups = [Group(**row._mapping) for row in rows]
     return sorted(groups, key=lambda group: (group.key is None, group.key))
@@ -330,17 +380,3 @@ async def find_ends(session: AsyncSession, cities: Sequence[str]) -> tuple[int, 
     )
     first, last = (await session.execute(ends.where(of_cities, stats_months.c.month != NO_MONTH))).one()
     return None if first is None else (first, last)
-
-
-async def measure_regions(session: AsyncSession, cities: Sequence[str], kind: str) -> dict[str, float]:
-    """Give the area in square kilometres, on the spheroid, of each region of a kind."""
-    area_km2 = func.ST_Area(func.geography(regions.c.area), type_=Double) / 1e6
-    found = select(regions.c.name, func.sum(area_km2).label("km2")).group_by(regions.c.name)
-    rows = await session.execute(found.where(regions.c.city.in_(cities), regions.c.kind == kind))
-    return {row.name: row.km2 for row in rows}
-
-
-async def measure_circle(session: AsyncSession, area: Area) -> float:
-    """Give the area of a circle in square kilometres, as the spheroid has it."""
-    circle = func.ST_Buffer(geography_point(area), area.radius_m, 64)
-    return float(await session.scalar(select(func.ST_Area(circle, type_=Double) / 1e6)) or 0)

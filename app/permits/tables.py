@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -25,8 +26,10 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
     false,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
@@ -80,6 +83,34 @@ FEATURE_ARGUMENTS = ", ".join((*SHORT, "location"))
 
 def _quoted(words: tuple[str, ...]) -> str:
     return ", ".join(f"'{word}'" for word in words)
+
+
+SAMPLE_SHARES = (16, 128)
+"""Of so many permits one is in a sample, whose index alone tells what filters ask."""
+SAMPLE_COLUMNS = (
+    "city",
+    "source_id",
+    "categories",
+    "status_current",
+    "status_current_mapped",
+    "permit_type",
+    "permit_type_mapped",
+    "permit_class",
+    "permit_class_mapped",
+    "work_class",
+    "zip",
+    "district",
+    "regions",
+    "issued_date",
+    "applied_date",
+    "est_project_cost_usd",
+    "location",
+)
+
+
+def is_sampled(share: int) -> ColumnElement[bool]:
+    """Tell whether a permit is one of those that stand for ``share`` each, in the words of the index."""
+    return literal_column(f"(hashtext(permits.source_id) & {share - 1}) = 0", Boolean)
 
 
 ingest_runs = Table(
@@ -168,6 +199,16 @@ permits = Table(
     ),
     CheckConstraint(f"location_quality IN ({_quoted(LOCATED + UNLOCATED)})", name="location_quality"),
     Index("ix_permits_location_planar", text("(location::geometry(Point,4326))"), postgresql_using="gist"),
+    *(
+        Index(
+            f"ix_permits_sampled_{share}",
+            text("(location::geometry(Point,4326))"),
+            postgresql_using="gist",
+            postgresql_include=SAMPLE_COLUMNS,
+            postgresql_where=and_(is_sampled(share), literal_column("removed_run IS NULL", Boolean)),
+        )
+        for share in SAMPLE_SHARES
+    ),
     CheckConstraint(f"(location IS NULL) = (location_quality IN ({_quoted(UNLOCATED)}))", name="located"),
 )
 
@@ -193,6 +234,7 @@ Index("ix_permits_regions", permits.c.regions, postgresql_using="gin")
 Index("ix_permits_search", permits.c.search, postgresql_using="gin")
 Index("ix_permits_zip_issued", permits.c.zip, permits.c.issued_date)
 Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.city, permits.c.source_id)
+Index("ix_permits_applied", permits.c.applied_date)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_changed", permits.c.city, permits.c.changed_run.desc(), permits.c.source_id)
 Index("ix_permits_address", permits.c.house_number, permits.c.street)
@@ -380,10 +422,11 @@ def _figures() -> tuple[Column[Any], ...]:
     )
 
 
-def _sets() -> tuple[Column[Any], ...]:
+def _packed() -> tuple[Column[Any], ...]:
+    """Give the figures of cells one by one, since a median does not add up; numbers are packed, the high byte first."""
     return (
-        Column("values_usd", ARRAY(Numeric), comment="every stated cost: a median does not add up"),
-        Column("days", ARRAY(Integer), comment="from application to issue, of each that states both"),
+        Column("values_usd", LargeBinary, comment="every stated cost, 8 bytes each, as a double"),
+        Column("days", LargeBinary, comment="from application to issue, of each that states both, 4 bytes each"),
     )
 
 
@@ -429,7 +472,7 @@ stats_cells = Table(
         comment="of issue: twelve times the year, plus 0 to 11; 0 without a date",
     ),
     *_figures(),
-    *_sets(),
+    *_packed(),
     Index("ix_stats_cells_month_words", "month", "words"),
     Index("ix_stats_cells_place_month", "place", "month", postgresql_include=["words", *SUMS]),
 )
@@ -440,7 +483,6 @@ stats_months = Table(
     Column("words", Integer, primary_key=True, autoincrement=False),
     Column("month", Integer, primary_key=True, autoincrement=False),
     *_figures(),
-    *_sets(),
     Index("ix_stats_months_month", "month", "words", postgresql_include=list(SUMS)),
 )
 
@@ -452,4 +494,16 @@ stats_years = Table(
     Column("year", Integer, primary_key=True, autoincrement=False),
     *_figures(),
     Index("ix_stats_years_place", "place", "words", postgresql_include=["year", *SUMS]),
+)
+
+stats_blocks = Table(
+    "stats_blocks",
+    metadata,
+    Column("words", Integer, primary_key=True, autoincrement=False),
+    Column("year", Integer, primary_key=True, autoincrement=False),
+    Column("places", LargeBinary, nullable=False, comment="of each cell of the words in the year, 4 bytes each"),
+    Column("months", LargeBinary, nullable=False, comment="of each cell, 2 bytes each"),
+    Column("priced", LargeBinary, nullable=False, comment="how many costs are of each cell, 4 bytes each"),
+    Column("timed", LargeBinary, nullable=False, comment="how many days are of each cell, 4 bytes each"),
+    *_packed(),
 )

@@ -1,48 +1,65 @@
 """Vector tiles: a map's permits as points, or as cells with counts where a tile would hold too many of them.
 
 How many a tile holds is told by the cells that the ingest keeps, never counted on request. Cells by category are kept
-too; by any other filter they are gathered from the permits, within a time limit.
+too; by any other filter they are counted from the permits where only so many have to be read, and else estimated from
+a sample, which is said: no tile reads more than that, however many permits there are.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from geoalchemy2 import Geometry
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Double,
+    FromClause,
     Integer,
     Select,
     Subquery,
     Text,
+    and_,
     any_,
     bindparam,
+    case,
     cast,
     extract,
     func,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database import SHAPES_MAX, Reader, compile_text
 from app.errors import TooSlow
 from app.permits.areas import Box
+from app.permits.cursor import fingerprint
 from app.permits.features import WGS84, AnySelect, planar
 from app.permits.filters import PermitFilter, bind_filter, join_clauses
 from app.permits.grid import LATITUDE_MAX, LEVEL_FINEST, Tile, north_of, west_of
 from app.permits.register import MARK, Register, refuse_moved
-from app.permits.tables import permit_cells, permits
+from app.permits.tables import SAMPLE_SHARES, is_sampled, permit_cells, permits
 from app.permits.words import DEFINITIONS
 
 POINTS_MAX = 10_000
 """So many points are some 400 kB packed, and as many as a map can draw without stuttering."""
 EXTENT_BITS = 12
 """A tile has 4,096 units a side, which every map library takes for granted."""
+READ_MAX = 40_000
+"""So many permits of its own a tile may read: 120 ms."""
+MATCHES_MAX = 12_000
+"""So many that the filters find wherever they lie: each is on a page of its own, 240 ms where none is at hand."""
+MATCHES_COST_MAX = 100_000
+"""What the planner may reckon for these; to read 2.3 million one by one, for what no index knows, it does 600,000."""
+SAMPLED_MAX = 80_000
+"""So many of a sample, all of which an index holds: 180 ms."""
+SAMPLED_BY_TEXT_MAX = 13_000
+"""The same where a text is sought, which no index of a sample holds, so that each permit lies on a page of its own."""
 TILE_S = 2.0
 """The longest that one tile may take, all its statements together."""
 TOO_SLOW = (
@@ -55,7 +72,17 @@ MARGIN_DEGREES = 1e-6
 ENTRY_BYTES = 500
 """What an entry of the cache takes beside its tile."""
 KEPT_FILTERS = {"city", "category"}
+Way = Literal["tile", "filter"]
+"""What a tile reads: the permits that lie in it, or those that its filters find."""
 
+POINT_COLUMNS = (
+    "city",
+    "source_id",
+    "categories",
+    "permit_type_mapped",
+    "status_current_mapped",
+    "issued_date",
+)
 POINT_FIELDS = {
     "id": "city and source id of the permit; GET /permits/{id} tells the rest",
     "category": "the first of its categories",
@@ -67,6 +94,10 @@ POINT_FIELDS = {
 CELL_FIELDS = {
     "city": "the register that the permits belong to",
     "permits": "how many permits of the query lie in the cell",
+    "estimated": (
+        "true where that is an estimate: of how many permits the cell holds, the share that meets the filters among"
+        f" one in {' or '.join(map(str, SAMPLE_SHARES))}; such cells are coarser, 16 a side. Absent where it is exact"
+    ),
     **{
         str(category): f"how many of them have this category, where no filter but city is set: {meaning}"
         for category, meaning in DEFINITIONS.items()
@@ -76,9 +107,10 @@ CELL_FIELDS = {
 
 @dataclass(frozen=True)
 class Counted:
-    """How many permits a tile holds at most, and whether that is exact for the filter."""
+    """How many permits a tile holds, how many of them meet the filter at most, and whether that is exact."""
 
-    permits: int
+    held: int
+    matching: int
     exact: bool
 
 
@@ -96,23 +128,28 @@ BOX = func.ST_MakeEnvelope(*(bindparam(name, type_=Double) for name in Box._fiel
 IN_BOX: ColumnElement[bool] = POINT.op("&&")(BOX)
 COLUMN: ColumnElement[int] = func.mercator_x(func.ST_X(POINT), type_=Integer)
 ROW: ColumnElement[int] = func.mercator_y(func.ST_Y(POINT), type_=Integer)
-IN_TILE = (COLUMN.op(">>")(_bound("tile_shift")) == _bound("x"), ROW.op(">>")(_bound("tile_shift")) == _bound("y"))
 CITIES = permit_cells.c.city == any_(bindparam("all_cities", type_=ARRAY(Text)))
 OF_CATEGORY = cast(permit_cells.c.categories.op("->>")(bindparam("one_category", type_=Text)), Integer)
 
 
 def bind_tile(tile: Tile) -> dict[str, int | float | list[int]]:
     """Give the values of a tile by the names they are bound to."""
-    box = enclose(tile)
-    across = tile.cell_level - tile.z
     return {
         **tile._asdict(),
-        **box._asdict(),
-        "points_most": POINTS_MAX + 1,
+        **enclose(tile)._asdict(),
+        **bind_cells(tile, tile.cell_level),
+        "points_most": POINTS_MAX,
         "tile_shift": LEVEL_FINEST - tile.z,
         "unit_shift": LEVEL_FINEST - tile.z - EXTENT_BITS,
-        "cell_shift": LEVEL_FINEST - tile.cell_level,
-        "cell_level": tile.cell_level,
+    }
+
+
+def bind_cells(tile: Tile, level: int) -> dict[str, int | float | list[int]]:
+    """Give the values of a tile's cells of a level by the names they are bound to."""
+    across = level - tile.z
+    return {
+        "cell_shift": LEVEL_FINEST - level,
+        "cell_level": level,
         "cell_units": 1 << EXTENT_BITS - across,
         "columns": list(range(tile.x << across, (tile.x + 1) << across)),
         "first_column": tile.x << across,
@@ -142,31 +179,72 @@ def select_counted() -> AnySelect:
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def select_points(names: frozenset[str]) -> AnySelect:
-    """Select the layer of a tile's points, up to one more than it may hold, and their number."""
-    columns = permits.c
-    place = func.ST_MakePoint(*(_in_units(of, tile) for of, tile in ((COLUMN, "x"), (ROW, "y"))))
-    points = (
-        select(
-            place.label("geom"),
-            (columns.city + literal_column("'/'", Text) + columns.source_id).label("id"),
-            columns.categories.op("[")(literal_column("1]", Text)).label("category"),
-            func.nullif(func.array_to_string(columns.categories, literal_column("','")), literal_column("''")).label(
-                "categories"
-            ),
-            columns.permit_type_mapped,
-            columns.status_current_mapped,
-            cast(extract("year", columns.issued_date), Integer).label("issued_year"),
-        )
-        .where(IN_BOX, *IN_TILE, *join_clauses(names))
-        .limit(_bound("points_most"))
-        .subquery("point")
-    )
-    return select(_layer(points, "permits"), func.count(), MARKED).select_from(points)
+def select_layer(names: frozenset[str], way: Way) -> AnySelect:
+    """Select the layer of a tile's permits, and how many were read: points, or cells where they are too many for that.
+
+    The layer is null where more than ``read_most`` would have to be read: then no more than one beyond are.
+    """
+    columns = [permits.c[name] for name in POINT_COLUMNS]
+    chosen = _read_tile(columns, names) if way == "tile" else select(*columns).where(*join_clauses(names))
+    read = _place(chosen).limit(_bound("read_most") + _constant(1)).cte("read")
+    met = _lie_in_tile(read).where(*([read.c.matches] if "matches" in read.c else [])).cte("met")
+    whole, held = (select(func.count().label("permits")).select_from(one).subquery() for one in (read, met))
+    few = held.c.permits <= _bound("points_most")
+    layer = case((few, _pack_points(met)), else_=_pack_cells(met))
+    readable = case((whole.c.permits <= _bound("read_most"), select(layer).select_from(held).scalar_subquery()))
+    return select(readable, whole.c.permits, MARKED)
+
+
+def _read_tile(columns: Sequence[ColumnElement[Any]], names: frozenset[str]) -> AnySelect:
+    """Read every permit of the tile, and tell which ``matches``: a bitmap of what filters find anywhere costs more."""
+    of_city = names & {"city", "cities"}
+    filters = join_clauses(names - of_city, with_removed=True)
+    matches = [and_(*filters).label("matches")] if filters else []
+    return select(*columns, *matches).where(IN_BOX, *join_clauses(of_city))
+
+
+def _place(statement: AnySelect) -> AnySelect:
+    """Add ``x`` and ``y`` of the finest grid."""
+    return statement.add_columns(COLUMN.label("x"), ROW.label("y"))
+
+
+def _lie_in_tile(placed: FromClause) -> AnySelect:
+    x, y = (placed.c[name].op(">>")(_bound("tile_shift")) for name in ("x", "y"))
+    return select(placed).where(x == _bound("x"), y == _bound("y"))
+
+
+def _pack_points(met: CTE) -> ColumnElement[bytes]:
+    columns = met.c
+    place = func.ST_MakePoint(*(_in_units(columns[name], name) for name in ("x", "y")))
+    points = select(
+        place.label("geom"),
+        (columns.city + literal_column("'/'", Text) + columns.source_id).label("id"),
+        columns.categories.op("[")(literal_column("1]", Text)).label("category"),
+        func.nullif(func.array_to_string(columns.categories, literal_column("','")), literal_column("''")).label(
+            "categories"
+        ),
+        columns.permit_type_mapped,
+        columns.status_current_mapped,
+        cast(extract("year", columns.issued_date), Integer).label("issued_year"),
+    ).subquery("point")
+    return select(_layer(points, "permits")).select_from(points).scalar_subquery()
 
 
 def _in_units(of: ColumnElement[int], tile: str) -> ColumnElement[int]:
     return of.op(">>")(_bound("unit_shift")) - _bound(tile) * _constant(1 << EXTENT_BITS)
+
+
+def _pack_cells(met: CTE) -> ColumnElement[bytes]:
+    counted = _count_cells(met, func.count().label("permits")).subquery("counted")
+    columns = counted.c
+    cells = select(_middle(columns.x, columns.y), columns.city, columns.permits).subquery("cell")
+    return select(_layer(cells, "cells")).select_from(cells).scalar_subquery()
+
+
+def _count_cells(placed: FromClause, *counts: ColumnElement[int]) -> AnySelect:
+    """Select ``x``, ``y`` and city of the cells that hold permits, with their counts."""
+    x, y = (placed.c[name].op(">>")(_bound("cell_shift")).label(name) for name in ("x", "y"))
+    return select(x, y, placed.c.city, *counts).group_by(literal_column("1"), literal_column("2"), placed.c.city)
 
 
 @cache
@@ -174,30 +252,46 @@ def select_kept_cells(*, of_category: bool) -> AnySelect:
     """Select the layer of a tile's cells as they are kept: all counts, or that of one category."""
     kept = permit_cells.c
     counts = (OF_CATEGORY.label("permits"),) if of_category else (kept.permits, kept.categories)
-    here = (
+    holds = (OF_CATEGORY.is_not(None),) if of_category else ()
+    here = _keep_cells().with_only_columns(_middle(kept.x, kept.y), kept.city, *counts)
+    cells = here.where(*holds).subquery("cell")
+    return select(_layer(cells, "cells"), MARKED).select_from(cells)
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def select_sampled_cells(names: frozenset[str], share: int) -> AnySelect:
+    """Select the layer of a tile's cells, estimated from one in ``share`` of its permits.
+
+    A cell has as many as it is kept to hold, times the share that meets the filter among its sampled ones. One of which
+    none is sampled is left out.
+    """
+    of_city = names & {"city", "cities"}
+    matches = and_(*join_clauses(names - of_city, with_removed=True)).label("matches")
+    one_in_share = select(permits.c.city, matches).where(IN_BOX, is_sampled(share), *join_clauses(of_city))
+    # Without the end of the plan that the offset makes, each would be placed twice.
+    placed = _place(one_in_share).offset(_constant(0)).subquery("placed")
+    chosen = _lie_in_tile(placed).subquery("chosen")
+    matching = func.count().filter(chosen.c.matches).label("matching")
+    sampled = _count_cells(chosen, func.count().label("sampled"), matching).subquery("sampled")
+    kept, found = _keep_cells().subquery("kept"), sampled.c
+    same = and_(kept.c.city == found.city, kept.c.x == found.x, kept.c.y == found.y)
+    estimate = cast(func.round(cast(kept.c.permits, Double) * found.matching / found.sampled), Integer).label("permits")
+    told = select(found.x, found.y, found.city, estimate).select_from(sampled.join(kept, same)).subquery("told")
+    middle = _middle(told.c.x, told.c.y)
+    some = told.c.permits > _constant(0)
+    cells = select(middle, told.c.city, told.c.permits, true().label("estimated")).where(some).subquery("cell")
+    return select(_layer(cells, "cells"), MARKED).select_from(cells)
+
+
+def _keep_cells() -> AnySelect:
+    """Select the cells of a tile as they are kept."""
+    kept = permit_cells.c
+    return select(permit_cells).where(
         CITIES,
         kept.level == _bound("cell_level"),
         kept.x == any_(bindparam("columns", type_=ARRAY(Integer))),
         kept.y.between(_bound("first_row"), _bound("last_row")),
     )
-    holds = (OF_CATEGORY.is_not(None),) if of_category else ()
-    cells = select(_middle(kept.x, kept.y), kept.city, *counts).where(*here, *holds).subquery("cell")
-    return select(_layer(cells, "cells"), MARKED).select_from(cells)
-
-
-@lru_cache(maxsize=SHAPES_MAX)
-def select_gathered_cells(names: frozenset[str]) -> AnySelect:
-    """Select the layer of a tile's cells, counted from the permits of a filter."""
-    column, row = (of.op(">>")(_bound("cell_shift")) for of in (COLUMN, ROW))
-    counted = (
-        select(column.label("x"), row.label("y"), permits.c.city, func.count().label("permits"))
-        .where(IN_BOX, *IN_TILE, *join_clauses(names))
-        .group_by("x", "y", permits.c.city)
-        .subquery("counted")
-    )
-    columns = counted.c
-    cells = select(_middle(columns.x, columns.y), columns.city, columns.permits).subquery("cell")
-    return select(_layer(cells, "cells"), MARKED).select_from(cells)
 
 
 def _middle(x: ColumnElement[int], y: ColumnElement[int]) -> ColumnElement[Any]:
@@ -227,9 +321,9 @@ def select_bounds() -> Select[int, int, int, int, str]:
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def compile_points(names: frozenset[str]) -> str:
-    """Give the text of :func:`select_points` as psycopg takes it."""
-    return compile_text(select_points(names))
+def compile_layer(names: frozenset[str], way: Way) -> str:
+    """Give the text of :func:`select_layer` as psycopg takes it."""
+    return compile_text(select_layer(names, way))
 
 
 @cache
@@ -239,9 +333,15 @@ def compile_kept_cells(*, of_category: bool) -> str:
 
 
 @lru_cache(maxsize=SHAPES_MAX)
-def compile_gathered_cells(names: frozenset[str]) -> str:
-    """Give the text of :func:`select_gathered_cells` as psycopg takes it."""
-    return compile_text(select_gathered_cells(names))
+def compile_sampled_cells(names: frozenset[str], share: int) -> str:
+    """Give the text of :func:`select_sampled_cells` as psycopg takes it."""
+    return compile_text(select_sampled_cells(names, share))
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def compile_expected(names: frozenset[str]) -> str:
+    """Give the statement that tells how many permits the planner expects to meet a filter."""
+    return f"EXPLAIN (FORMAT JSON) {compile_text(select(permits.c.city).where(*join_clauses(names)))}"
 
 
 @cache
@@ -269,16 +369,15 @@ class TileMaker:
         Raises :class:`TooSlow` with how to narrow it, :class:`Moved` where the store is no longer as the register has
         it, and what :func:`bind_filter` does.
         """
-        key = (tile, register.choose_cities(wanted.city), wanted.category) if is_kept(wanted) else None
-        if key is not None and (kept := self._kept.find(register.data_version, key)) is not None:
+        key = (tile, register.choose_cities(wanted.city), fingerprint(wanted.model_copy(update={"city": ()})))
+        if (kept := self._kept.find(register.data_version, key)) is not None:
             return kept
         try:
             async with asyncio.timeout(TILE_S):
                 made = await make_tile(self._reader, register, tile, wanted)
         except (TimeoutError, TooSlow) as error:
             raise TooSlow(TOO_SLOW) from error
-        if key is not None:
-            self._kept.keep(register.data_version, key, made)
+        self._kept.keep(register.data_version, key, made)
         return made
 
 
@@ -325,27 +424,63 @@ async def make_tile(reader: Reader, register: Register, tile: Tile, wanted: Perm
     values["all_cities"] = list(register.choose_cities(wanted.city))
     values["one_category"] = str(wanted.category[0]) if len(wanted.category) == 1 else None
     counted = await count_permits(reader, register, wanted, values)
-    if not counted.permits:
+    if not counted.matching:
         return b""
-    if not (counted.exact and counted.permits > POINTS_MAX):
-        points, found, mark = await reader.find_one(compile_points(names), values)
-        await refuse_moved(reader, register, mark)
-        if found <= POINTS_MAX:
-            return bytes(points)
+    if not (counted.exact and counted.matching > POINTS_MAX):
+        layer = await find_layer(reader, register, names, counted, values)
+        if layer is not None:
+            return layer
     if counted.exact:
-        statement = compile_kept_cells(of_category=bool(wanted.category))
-    else:
-        statement = compile_gathered_cells(names)
+        return await find_cells(reader, register, compile_kept_cells(of_category=bool(wanted.category)), values)
+    share = choose_share(counted.held, by_text=wanted.q is not None)
+    sampled = values | bind_cells(tile, tile.sampled_level)
+    return await find_cells(reader, register, compile_sampled_cells(names, share), sampled)
+
+
+async def find_layer(
+    reader: Reader, register: Register, names: frozenset[str], counted: Counted, values: Mapping[str, Any]
+) -> bytes | None:
+    """Find a tile's permits themselves, or None where too many would have to be read for it."""
+    chosen = await choose_way(reader, names, counted, values)
+    if chosen is None:
+        return None
+    way, most = chosen
+    layer, read, mark = await reader.find_one(compile_layer(names, way), {**values, "read_most": most})
+    await refuse_moved(reader, register, mark)
+    return bytes(layer or b"") if read <= most else None
+
+
+async def choose_way(
+    reader: Reader, names: frozenset[str], counted: Counted, values: Mapping[str, Any]
+) -> tuple[Way, int] | None:
+    """Choose what to read, and how many at most; None where it is too much either way."""
+    if counted.held <= READ_MAX:
+        return "tile", READ_MAX
+    (explained,) = await reader.find_one(compile_expected(names), values)
+    plan = explained[0]["Plan"]
+    is_short = plan["Plan Rows"] <= MATCHES_MAX and plan["Total Cost"] <= MATCHES_COST_MAX
+    return ("filter", MATCHES_MAX) if is_short else None
+
+
+async def find_cells(reader: Reader, register: Register, statement: str, values: Mapping[str, Any]) -> bytes:
+    """Find a layer of cells on the register's own data."""
     cells, mark = await reader.find_one(statement, values)
     await refuse_moved(reader, register, mark)
     return bytes(cells)
 
 
+def choose_share(held: int, *, by_text: bool) -> int:
+    """Choose of how many permits of a tile one is sampled: as few as may be read."""
+    most = SAMPLED_BY_TEXT_MAX if by_text else SAMPLED_MAX
+    return next((share for share in SAMPLE_SHARES if held <= most * share), SAMPLE_SHARES[-1])
+
+
 async def count_permits(reader: Reader, register: Register, wanted: PermitFilter, values: Mapping[str, Any]) -> Counted:
-    """Tell from the cells how many permits of a filter a tile holds at most."""
+    """Tell from the cells how many permits a tile holds, and how many of a filter at most."""
     everything, of_category, mark = await reader.find_one(compile_counted(), values)
     await refuse_moved(reader, register, mark)
-    return Counted(of_category if len(wanted.category) == 1 else everything, exact=is_kept(wanted))
+    matching = of_category if len(wanted.category) == 1 else everything
+    return Counted(everything, matching, exact=is_kept(wanted))
 
 
 async def find_bounds(reader: Reader, register: Register, cities: tuple[str, ...]) -> Box:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.permits.collection import (
@@ -26,6 +25,7 @@ from app.permits.register import Register
 from app.problems import BAD_REQUEST_ROOT, problem_responses
 from app.routes.openapi30 import FEATURE_SCHEMA, describe
 from app.routes.permits import href, permit_path, query_parameters
+from app.routes.queries import NoParameters, refuse_parameters
 from app.routes.replies import GEOJSON, Content, on_snapshot, reply
 
 Json = dict[str, Any]
@@ -46,14 +46,6 @@ DESCRIPTION = (
     "The permits of the register. A permit without a usable point has a null geometry, and bbox"
     " leaves it out; datetime is about issued_date and leaves out permits that were not issued."
 )
-
-
-class NoParameters(BaseModel, frozen=True, extra="forbid"):
-    """A query string that must be empty."""
-
-
-def refuse_parameters(_nothing: Annotated[NoParameters, Query()]) -> None:
-    """Refuse every parameter, as the standard wants it of one that is not described."""
 
 
 # With a range among them the framework does not add its own 422, which is never sent here.

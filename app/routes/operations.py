@@ -4,15 +4,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse
 
 from app.database import open_session
 from app.errors import DatabaseUnavailable, TooSlow
 from app.permits.register import CityState, Register
+from app.problems import problem_responses
+from app.routes.queries import refuse_parameters
 from app.telemetry.metrics import METRICS_TYPE, CityFigures, Metrics
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(
+    tags=["operations"], dependencies=[Depends(refuse_parameters)], responses=problem_responses(422, 503)
+)
 
 HOUR = timedelta(hours=1)
 

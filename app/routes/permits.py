@@ -32,11 +32,11 @@ async def near(request: Request, query: Annotated[NearQuery, Query()]) -> Respon
     form = choose_form(request, query.f)
 
     async def produce(register: Register) -> Content:
+        more = await tell_search(request, query)
         page = await find_near_features(request.app.state.reader, register, query)
-        more: Json = {} if page.number_matched is None else {"numberMatched": page.number_matched}
+        more |= {} if page.number_matched is None else {"numberMatched": page.number_matched}
         if page.ended_early:
             more["ended"] = f"near pages end after {PAGED_MAX:,} permits; /permits/export gives the rest"
-        more |= await tell_search(request, query)
         features = complete_features(page, register, query)
         if page.ended_early:
             links = [{"rel": "enclosure", "href": href(request, "/permits/export", export_parameters(query))}]
@@ -55,24 +55,37 @@ async def list_permits(request: Request, query: Annotated[ListQuery, Query()]) -
 
 @router.post("/search", response_class=Response, responses=FORM_RESPONSES)
 async def search(request: Request, query: SearchQuery) -> Response:
-    """Permits inside a polygon, by attributes as everywhere; the next page is the same body with ``cursor``."""
+    """Permits inside a polygon, by attributes as everywhere; the next page is the same body with ``cursor``.
+
+    Its link says so as STAC API does: ``method``, and a ``body`` to ``merge`` into the one that was sent.
+    """
     _, content = await produce_settled(request, partial(produce_listed, request, query, choose_form(request, query.f)))
     return Response(content.body, media_type=content.media_type, headers={"Cache-Control": "no-store"})
 
 
 async def produce_listed(request: Request, query: ListQuery, form: Form, register: Register) -> Content:
     """Make a page of a list."""
+    more = await tell_search(request, query)
     page = await find_listed(request.app.state.reader, register, query)
     features = [row[0] + render_end(register, row[1]) for row in page.rows]
-    more = await tell_search(request, query)
     if not isinstance(query, SearchQuery):
         return render_collection(request, register, query, features, form, cursor=page.cursor, more=more)
+    links = [link_search(request, page.cursor)] if page.cursor else []
     more |= ({"cursor": page.cursor} if page.cursor else {}) | ({"notes": query.notes} if query.notes else {})
-    return render_collection(request, register, query, features, form, more=more)
+    return render_collection(request, register, query, features, form, links=links, more=more)
+
+
+def link_search(request: Request, cursor: str) -> Json:
+    """Link to the next page of a search, in the words of STAC API: ``body`` is merged into the body that was sent."""
+    where = {"rel": "next", "href": href(request, "/permits/search"), "type": GEOJSON}
+    return {**where, "method": "POST", "body": {"cursor": cursor}, "merge": True}
 
 
 async def tell_search(request: Request, query: NearQuery | ListQuery) -> Json:
-    """Say what was searched for the words of a query that no permit has."""
+    """Say what was searched for the words of a query that no permit has.
+
+    Asked before the permits, whose mark then holds for both.
+    """
     widened = await find_widened(request.app.state.reader, query.q) if query.q else {}
     return {"search": {"widened": widened}} if widened else {}
 
@@ -126,14 +139,14 @@ def render_collection(
     form: Form,
     *,
     cursor: str | None = None,
-    links: Sequence[dict[str, str]] = (),
+    links: Sequence[Json] = (),
     more: Json | None = None,
 ) -> Content:
     """Make a page: a FeatureCollection with what it stands on and where it goes on, or its rows alone."""
     cities = register.choose_cities(query.city)
     parameters = [] if request.method == "POST" else query_parameters(query)
     first = href(request, request.url.path, [pair for pair in parameters if pair[0] != "cursor"])
-    told = [{"rel": "self", "href": add_cursor(first, query.cursor)}, *links]
+    told: list[Json] = [{"rel": "self", "href": add_cursor(first, query.cursor)}, *links]
     following = None
     if cursor is not None:
         following = add_cursor(first, cursor)

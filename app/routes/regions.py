@@ -12,9 +12,10 @@ from app.permits.regions import RegionQuery, find_region, find_regions
 from app.permits.register import Register
 from app.problems import PROBLEM_RESPONSES
 from app.routes.permits import href, query_parameters
+from app.routes.queries import QueryRoute
 from app.routes.replies import GEOJSON, Content, on_snapshot, reply
 
-router = APIRouter(prefix="/regions", tags=["regions"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/regions", tags=["regions"], responses=PROBLEM_RESPONSES, route_class=QueryRoute)
 
 
 @router.get("", response_class=Response, responses={200: {"content": {GEOJSON: {}}}})

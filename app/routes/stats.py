@@ -11,13 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.permits.features import plain
 from app.permits.register import Register
-from app.permits.series import Statistics, StatsQuery, bound_period, gather_statistics, is_partial, name_period
+from app.permits.series import (
+    KINDS,
+    Statistics,
+    StatsQuery,
+    StatsSearch,
+    bound_period,
+    gather_statistics,
+    is_partial,
+    name_period,
+)
 from app.permits.stats import MONTHS_IN, Group, Total
 from app.permits.words import DEFINITIONS, Category
 from app.problems import PROBLEM_RESPONSES
 from app.routes.permits import href, query_parameters
 from app.routes.queries import QueryRoute
-from app.routes.replies import Content, on_snapshot, reply
+from app.routes.replies import Content, on_snapshot, produce_settled, reply
 
 router = APIRouter(prefix="/permits", tags=["permits"], responses=PROBLEM_RESPONSES, route_class=QueryRoute)
 JSON = "application/json"
@@ -37,10 +46,23 @@ async def stats(request: Request, query: Annotated[StatsQuery, Query()]) -> Resp
     return await reply(request, query, on_snapshot(request, produce), media_type=JSON)
 
 
+@router.post("/stats", response_class=Response, responses={200: {"content": {JSON: {}}}})
+async def search_stats(request: Request, query: StatsSearch) -> Response:
+    """Figures of permits inside a polygon, with filters, groups and measures as everywhere."""
+
+    async def produce(session: AsyncSession, register: Register) -> Content:
+        found = await gather_statistics(session, register, query)
+        return Content(orjson.dumps(render_statistics(request, register, query, found)), JSON)
+
+    _, content = await produce_settled(request, on_snapshot(request, produce))
+    return Response(content.body, media_type=JSON, headers={"Cache-Control": "no-store"})
+
+
 def render_statistics(request: Request, register: Register, query: StatsQuery, found: Statistics) -> Json:
     """Make the reply."""
     cities = register.choose_cities(query.city)
     render = partial(render_group, request, query, found)
+    parameters = [] if isinstance(query, StatsSearch) else query_parameters(query)
     document: Json = {
         "group_by": query.group_by,
         "measures": list(query.measure),
@@ -49,10 +71,12 @@ def render_statistics(request: Request, register: Register, query: StatsQuery, f
         "as_of": register.as_of(cities),
         "missing": register.missing(cities, tuple(lacking(query))),
         "definitions": {name: DEFINITIONS[Category(name)] for name in list_categories(query, found)},
-        "links": [{"rel": "self", "href": href(request, request.url.path, query_parameters(query))}],
+        "links": [{"rel": "self", "href": href(request, request.url.path, parameters)}],
     }
     if query.group_by in SEVERAL:
         document["note"] = f"a permit with several {SEVERAL[query.group_by]} counts in each of them"
+    if isinstance(query, StatsSearch) and query.notes:
+        document["notes"] = query.notes
     return document
 
 
@@ -82,7 +106,8 @@ def render_group(request: Request, query: StatsQuery, found: Statistics, group: 
     told: Json = {"key": key}
     if isinstance(key, int):
         told |= {"key": name_period(key, by), "partial": is_partial(bound_period(key, by), query, found.through)}
-    km2 = found.km2.get(str(key)) if by == "region" and key is not None else found.km2.get(None)
+    is_area = query.group_by in KINDS
+    km2 = None if is_area and key is None else found.km2.get(str(key) if is_area else None)
     told |= render_total(query, group, km2)
     rows = filter_rows(query, group)
     return told | ({"rows": href(request, rows_path(query), rows)} if rows else {})
@@ -93,11 +118,16 @@ def rows_path(query: StatsQuery) -> str:
     return "/permits/near" if query.area else "/permits"
 
 
+def is_listed(query: StatsQuery) -> bool:
+    """Tell whether a path lists permits of these areas: none takes a circle and a box, nor a polygon by GET."""
+    return not (isinstance(query, StatsSearch) and query.polygon) and not (query.area and query.bbox)
+
+
 def filter_rows(query: StatsQuery, group: Group) -> list[tuple[str, str]]:
     """Give the parameters that list a group's permits; none where no filter says exactly that."""
     key, by = group.key, query.group_by or ""
     said = [pair for pair in query_parameters(query) if pair[0] not in NOT_OF_ROWS]
-    if key is None or (by not in MONTHS_IN and getattr(query, by, None)):
+    if key is None or (by not in MONTHS_IN and getattr(query, by, None)) or not is_listed(query):
         return []
     if isinstance(key, int):
         first, last = bound_period(key, by)
@@ -117,7 +147,7 @@ def list_categories(query: StatsQuery, found: Statistics) -> list[str]:
 def lacking(query: StatsQuery) -> Iterator[str]:
     """Name what permits must state to be counted, or to be in a group."""
     by, measured = query.group_by, " ".join(query.measure)
-    if query.area or by == "region":
+    if query.list_areas() or by == "region":
         yield "without_location"
     if query.category or by == "category":
         yield "without_category"

@@ -9,13 +9,15 @@ from app.cities.city import find_city
 from app.errors import NoSuchCity
 from app.permits.filters import PermitFilter, bind_filter
 from app.permits.grid import ZOOM_MAX, find_tile
+from app.permits.numbers import PLAIN
 from app.permits.register import Register
 from app.permits.tiles import CELL_FIELDS, POINT_FIELDS, POINTS_MAX, TileMaker, find_bounds
 from app.problems import PROBLEM_RESPONSES
 from app.routes.permits import href, query_parameters
+from app.routes.queries import QueryRoute
 from app.routes.replies import Content, reply
 
-router = APIRouter(prefix="/tiles", tags=["tiles"], responses=PROBLEM_RESPONSES)
+router = APIRouter(prefix="/tiles", tags=["tiles"], responses=PROBLEM_RESPONSES, route_class=QueryRoute)
 MVT = "application/vnd.mapbox-vector-tile"
 TILEJSON = "application/json"
 TEMPLATE = "/tiles/permits/{z}/{x}/{y}.mvt"
@@ -55,9 +57,9 @@ async def describe_tiles(request: Request, query: Annotated[PermitFilter, Query(
 @router.get("/permits/{z}/{x}/{y}.mvt", response_class=Response, responses={200: {"content": {MVT: {}}}})
 async def tile(
     request: Request,
-    z: Annotated[int, Path(description=f"zoom, 0 to {ZOOM_MAX}")],
-    x: Annotated[int, Path(description="column, from the antimeridian eastwards")],
-    y: Annotated[int, Path(description="row, from the north")],
+    z: Annotated[int, Path(description=f"zoom, 0 to {ZOOM_MAX}"), PLAIN],
+    x: Annotated[int, Path(description="column, from the antimeridian eastwards"), PLAIN],
+    y: Annotated[int, Path(description="row, from the north"), PLAIN],
     query: Annotated[PermitFilter, Query()],
 ) -> Response:
     """The permits of one Web Mercator tile (XYZ) as a Mapbox vector tile: layer ``permits``, or else ``cells``.

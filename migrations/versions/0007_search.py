@@ -79,6 +79,7 @@ UP = (
     # One index for every closed word, which knows where several meet; 38 MB of 2.3 million permits.
     "DROP INDEX ix_permits_categories",
     f"CREATE INDEX ix_permits_words ON permits USING gin ({CLOSED})",
+    "CREATE INDEX ix_permits_applied ON permits (applied_date)",
     r"""
     INSERT INTO search_words (word)
     SELECT DISTINCT word FROM permits CROSS JOIN LATERAL unnest(tsvector_to_array(search)) AS word
@@ -87,6 +88,7 @@ UP = (
 )
 
 DOWN = (
+    "DROP INDEX ix_permits_applied",
     "DROP INDEX ix_permits_words",
     "CREATE INDEX ix_permits_categories ON permits USING gin (categories)",
     "DROP FUNCTION search_query",

@@ -1,6 +1,6 @@
 """Stats over the whole city: every key and measure from summaries, and what no summary answers within its timeout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from itertools import product
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from scripts.bench.bench import Bench
 from scripts.bench.figures import centile, console, skip, tell_goal, time_calls
-from scripts.bench.places import Filter, Places, in_year
+from scripts.bench.places import Filter, Places, Point, in_year
 from scripts.bench.service import Service, address
 
 PATH = "/permits/stats"
@@ -19,6 +19,8 @@ SUMMARY_MOST_MS = 100.0
 TIMEOUT_MS = 2_000.0
 ROUNDING_MS = 200.0
 """What an answer may take beyond the statement's timeout."""
+PER_AREA = "permits_per_km2"
+AREAS = {"region", "zip", "district"}
 FIRST = 3
 OTHER_EXECUTIONS = 2
 
@@ -28,13 +30,24 @@ def measure(bench: Bench) -> None:
     if not bench.service.offers(PATH):
         skip("stats", f"the service has no {PATH}")
         return
-    keys = [key for key in bench.service.words(PATH, "group_by") if answers(bench.service, key)]
+    groups = choose_groups(bench)
     summaries = time_filters(
-        bench, keys, choose_summary_filters(bench.places), measured=max(bench.effort.executions // 4, 1)
+        bench, groups, choose_summary_filters(bench.places), measured=max(bench.effort.executions // 4, 1)
     )
     show("stats from summaries, the slowest measure: median ms", summaries, most_ms=SUMMARY_MOST_MS)
-    others = time_filters(bench, keys, choose_other_filters(bench), measured=OTHER_EXECUTIONS)
+    others = time_filters(bench, groups, choose_other_filters(bench), measured=OTHER_EXECUTIONS)
     show("stats by other filters, the slowest measure: ms", others, most_ms=TIMEOUT_MS + ROUNDING_MS)
+
+
+def choose_groups(bench: Bench) -> dict[str, Filter]:
+    """Give by key what is said to group by it; regions have a kind, and are left out where none is loaded."""
+    groups: dict[str, Filter] = {key: {"group_by": key} for key in bench.service.words(PATH, "group_by")}
+    kinds = bench.register.region_kinds(bench.register.answering)
+    if "region" in groups and kinds:
+        groups["region"] |= {"kind": kinds[0]}
+    elif groups.pop("region", None):
+        skip("stats by region", "the register has no regions, and the sample generator draws none")
+    return {key: group for key, group in groups.items() if answers(bench.service, group)}
 
 
 def choose_summary_filters(places: Places) -> dict[str, Filter]:
@@ -62,32 +75,46 @@ def choose_other_filters(bench: Bench) -> dict[str, Filter]:
         "days": {"issued_from": f"{year - 5}-03-02", "issued_to": f"{year}-08-30"},
         "work class": {"work_class": str(places.count("work_class")[0])},
         "circle of 5 km": circle,
+        "box of 5 km": {"bbox": box_around(bench.points[0])},
         "category, year": {"category": str(places.count("unnest(categories)")[0]), **in_year(year)} | circle,
     }
     offered = bench.service.parameters(PATH)
     return {name: filter_ for name, filter_ in filters.items() if filter_.keys() <= offered.keys()}
 
 
+def box_around(point: Point) -> str:
+    """Give a box of some five kilometres a side around a point, at the latitude of Austin."""
+    west, south, east, north = point.lng - 0.026, point.lat - 0.022, point.lng + 0.026, point.lat + 0.022
+    return f"{west:.6f},{south:.6f},{east:.6f},{north:.6f}"
+
+
 def time_filters(
-    bench: Bench, keys: Sequence[str], filters: Mapping[str, Filter], *, measured: int
+    bench: Bench, groups: Mapping[str, Filter], filters: Mapping[str, Filter], *, measured: int
 ) -> dict[str, dict[str, float | str]]:
     """Give for each key and filter the milliseconds of the slowest measure, or what else the service answered."""
     measures = bench.service.words(PATH, "measure") or [""]
-    found: dict[str, dict[str, float | str]] = {key: {} for key in keys}
-    combinations = list(product(keys, filters.items()))
-    for key, (name, filter_) in track(combinations, "stats", console=console, transient=True):
+    found: dict[str, dict[str, float | str]] = {key: {} for key in groups}
+    combinations = list(product(groups.items(), filters.items()))
+    for (key, group), (name, filter_) in track(combinations, "stats", console=console, transient=True):
         asked = [
-            address(PATH, {"group_by": key, **({"measure": word} if word else {}), **filter_}) for word in measures
+            address(PATH, {**group, **({"measure": word} if word else {}), **filter_})
+            for word in measures
+            if is_measured(word, key, filter_)
         ]
         found[key][name] = find_slowest([time_path(bench.service, path, measured=measured) for path in asked])
     return found
 
 
-def answers(service: Service, key: str) -> bool:
-    """Whether the service groups by a key that stands alone; one that wants more said is left out with its word."""
-    reply = service.ask(address(PATH, {"group_by": key}))
+def is_measured(measure: str, key: str, filter_: Filter) -> bool:
+    """Whether a measure can be asked for: one by area wants an area, or groups that are areas."""
+    return measure != PER_AREA or key in AREAS or not filter_.keys().isdisjoint({"lat", "bbox"})
+
+
+def answers(service: Service, group: Filter) -> bool:
+    """Whether the service groups so; where it wants more said, that is left out with its word."""
+    reply = service.ask(address(PATH, group))
     if reply.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        skip(f"stats by {key}", reply.body[:200].decode(errors="replace"))
+        skip(f"stats by {group['group_by']}", reply.body[:200].decode(errors="replace"))
     return reply.status != HTTPStatus.UNPROCESSABLE_ENTITY
 
 

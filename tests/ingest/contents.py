@@ -32,8 +32,10 @@ CONTENTS = {
     "permit_cells": "SELECT * FROM permit_cells ORDER BY 1, 2, 3, 4",
     "stats": """
         SELECT w.city, w.told, p.told, month, permits, priced, timed, value_usd,
-          (SELECT array_agg(v ORDER BY v) FROM unnest(values_usd) v),
-          (SELECT array_agg(d ORDER BY d) FROM unnest(days) d)
+          (SELECT array_agg(one ORDER BY one) FROM generate_series(1, length(values_usd), 8) nth,
+             substring(values_usd FROM nth FOR 8) one),
+          (SELECT array_agg(one ORDER BY one) FROM generate_series(1, length(days), 4) nth,
+             substring(days FROM nth FOR 4) one)
         FROM stats_cells JOIN stats_words w USING (words) JOIN stats_places p USING (place) ORDER BY 1, 2, 3, 4
     """,
     "data_versions": "SELECT version - %(before)s FROM data_versions",

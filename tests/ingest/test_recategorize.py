@@ -3,23 +3,31 @@
 The rows are made up.
 """
 
+import random
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cities.city import City
+from app.database import open_session
 from app.ingest import recategorize as room
 from app.ingest.categories import find_categories
+from app.ingest.load.publishing import hold_publication
 from app.ingest.order import Order
 from app.ingest.recategorize import recategorize
 from app.ingest.report import IngestReport
 from app.ingest.run import connect, hold_lock, ingest
+from app.permits.register import RegisterCache
 from app.permits.words import CATEGORIES_VERSION
 from tests.ingest.conftest import Ingest, real_file
 from tests.ingest.contents import read_contents, read_version
 from tests.ingest.scripted import ScriptedSource
+from tests.ingest.test_summaries import assert_all_is_as_counted_anew, draw_row
 
 Connection = psycopg.Connection[Any]
 Told = tuple[list[str], float | None, float | None]
@@ -188,6 +196,59 @@ def test_a_city_that_is_being_loaded_is_locked(again: Again, loaded: Connection,
         report = again()
     assert (report.status, report.exit_status, report.run) == ("locked", 75, None)
     assert read_told(loaded) == before
+
+
+def test_another_publication_is_waited_for(again: Again, loaded: Connection, database_url: str) -> None:
+    """Both would write the same summaries, each by what the other had not told yet."""
+    with connect(database_url) as another, ThreadPoolExecutor() as threads:
+        with another.transaction():
+            hold_publication(another)
+            telling = threads.submit(again)
+            wait_for_lock(loaded)
+            assert not telling.done()
+            version = read_version(loaded)
+        assert telling.result(timeout=30).status == "published"
+    assert read_version(loaded) == version + 1
+
+
+def wait_for_lock(connection: Connection) -> None:
+    """Wait until somebody waits for a lock that is held on purpose."""
+    waiting = """
+        SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname = current_database()
+        WHERE locktype = 'advisory' AND NOT granted
+    """
+    for _ in range(600):
+        if connection.execute(waiting).fetchone() == (1,):
+            return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
+
+
+async def test_a_register_in_memory_notices_another_version_of_the_rules(
+    again: Again, loaded: Connection, engine: AsyncEngine
+) -> None:
+    loaded.execute("UPDATE city_states SET categories_version = 0")
+    registers = RegisterCache()
+    async with open_session(engine) as session:
+        assert (await registers.find(session)).cities["austin"].categories_version == 0
+    version = read_version(loaded)
+    assert again(find_categories).status == "unchanged"
+    async with open_session(engine) as session:
+        assert (await registers.find(session)).cities["austin"].categories_version == CATEGORIES_VERSION
+    assert read_version(loaded) == version + 1
+
+
+def test_what_is_kept_beside_the_permits_is_what_counting_anew_gives(
+    database_url: str, empty_store: Connection, austin: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(20_261_126)
+    for night in range(6):
+        rows = [draw_row(chance, number) for number in chance.sample(range(1, 60), 40)]
+        ingest(database_url, Order(austin, [ScriptedSource(rows, whole=night % 2 == 1, page_rows=50)], workers=1))
+        told = chance.choice([["roof"], ["pool", "roof"], []])
+        monkeypatch.setattr(room, "find_categories", lambda *_, told=told: (told, None, None))
+        assert recategorize(database_url, austin).status == "published"
+        assert_all_is_as_counted_anew(empty_store)
 
 
 def test_a_city_without_permits_is_unchanged(database_url: str, empty_store: Connection, austin: City) -> None:

@@ -3,6 +3,7 @@
 The rows are made up.
 """
 
+import random
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from app.ingest.rejects import find_waiting, list_rejected
 from app.ingest.report import IngestReport
 from app.ingest.run import ingest
 from tests.ingest.scripted import ScriptedSource
+from tests.ingest.test_summaries import assert_all_is_as_counted_anew, draw_row
 
 Connection = psycopg.Connection[Any]
 GOOD = {"permit_number": "2025-000001 EP", "permittype": "EP", "status_current": "Active"}
@@ -160,3 +162,15 @@ def test_a_row_whose_key_could_not_be_read_is_taken_by_its_place(
     report = load_named(database_url, austin, "k.csv", [GOOD, corrected], retry=True)
     assert (report.read, report.inserted) == (1, 1)
     assert list_sources(empty_store) == []
+
+
+def test_after_a_retry_what_is_kept_beside_the_permits_is_what_counting_anew_gives(
+    database_url: str, empty_store: Connection, austin: City, mended: City
+) -> None:
+    chance = random.Random(20_261_127)
+    for _ in range(4):
+        rows = [draw_row(chance, number) for number in chance.sample(range(1, 60), 40)]
+        rows = [row | {"issue_date": "5. Mai 2025"} if chance.random() < 0.1 else row for row in rows]
+        rejected = load(database_url, austin, rows, max_rejected=40).rejected
+        assert load(database_url, mended, rows, retry=True).read == rejected > 0
+        assert_all_is_as_counted_anew(empty_store)

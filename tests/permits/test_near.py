@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from datetime import date
 from itertools import pairwise
 
+import psycopg
 import pytest
 from geographiclib.geodesic import Geodesic
+from psycopg import sql
 from pyproj import Transformer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from app.database import open_session
+from app.database import SETTLED, open_session
 from app.errors import MalformedCursor, RefusedQuery
 from app.permits.cursor import Position
 from app.permits.features import AnyRow
@@ -33,6 +35,7 @@ from app.permits.near import (
     Search,
     Values,
     Walk,
+    compile_candidates,
     fetch_rows,
     find_near,
     find_nearest,
@@ -275,6 +278,39 @@ async def test_near_walks_the_index_after_twenty_calls(store: Store, engine: Asy
         )
     assert "Index Scan using ix_permits_mercator on permits" in plan
     assert "Sort" not in plan
+
+
+async def test_the_plan_that_is_kept_for_every_circle_walks_the_index_whatever_the_register_holds(
+    store: Store, engine: AsyncEngine, database_url: str
+) -> None:
+    for permits in (0, 300, 20_000):
+        store.connection.execute(
+            "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
+            " SELECT 'austin', %s || '-' || n, '{}',"
+            " ST_MakePoint(-97.75 + random() / 5, 30.25 + random() / 5)::geography, 'unstated', %s, 1"
+            " FROM generate_series(1, %s::int) n",
+            [permits, store.find_run("austin"), permits],
+        )
+        store.connection.execute("ANALYZE permits")
+        store.publish()
+        async with open_session(engine) as session:
+            query = NearQuery(lat=30.35, lng=-97.65, radius_m=10_000, limit=100)
+            search = start_search(query, await find_register(session), None, wanted=101)
+        template = compile_candidates(frozenset(search.values), "mercator")
+        values = {
+            name: value for name, value in (search.values | {"take": search.take}).items() if f"({name})s" in template
+        }
+        numbered = {name: f"${number}" for number, name in enumerate(values, start=1)}
+        statement = template % numbered
+        settings = " ".join(f"-c {name}={value}" for name, value in SETTLED.items())
+        with psycopg.connect(database_url, options=settings, autocommit=True) as connection:
+            connection.execute(f"PREPARE settled AS {statement}".encode())
+            bound = sql.SQL("EXPLAIN EXECUTE settled ({})").format(
+                sql.SQL(", ").join(map(sql.Literal, values.values()))
+            )
+            plan = "\n".join(row[0] for row in connection.execute(bound))
+        assert "Index Scan using ix_permits_mercator on permits" in plan
+        assert "Order By: (mercator <->" in plan
 
 
 def add_kinds(store: Store, chance: random.Random) -> dict[str, Point]:

@@ -1,14 +1,18 @@
 """The register in memory follows every run that succeeds, and is read again for nothing else."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from rapidfuzz.fuzz import WRatio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import open_session
-from app.permits.register import Register, RegisterCache
+from app.errors import UnknownWord
+from app.permits.register import WEIGHED_MAX, Register, RegisterCache
 from tests.conftest import Store
 
+SOMEWHERE = "MULTIPOLYGON(((-97.8 30.2,-97.7 30.2,-97.7 30.3,-97.8 30.2)))"
 NIGHT = datetime(2026, 11, 24, 3, 30, tzinfo=UTC)
 
 
@@ -55,3 +59,25 @@ async def test_a_data_version_without_a_run_is_seen(two_cities: Store, engine: A
     before = await find(cache, engine)
     two_cities.connection.execute("UPDATE data_versions SET version = version + 1")
     assert (await find(cache, engine)).data_version == before.data_version + 1
+
+
+async def test_of_many_regions_only_those_that_share_most_letters_are_weighed(
+    store: Store, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add_permit()
+    store.add_region("neighborhood", "Zilker Park", SOMEWHERE)
+    for number in range(3 * WEIGHED_MAX):
+        store.add_region("zip", f"{10_000 + number}", SOMEWHERE)
+    store.publish()
+    register = await find(RegisterCache(), engine)
+    weighed: list[str] = []
+
+    def weigh(word: str, other: str, **options: Any) -> float:
+        weighed.append(other)
+        return float(WRatio(word, other, **options))
+
+    monkeypatch.setattr("app.permits.register.fuzz.WRatio", weigh)
+    with pytest.raises(UnknownWord) as refused:
+        register.find_region("Zilkr Pork", ("austin",))
+    assert refused.value.known[0] == "austin/neighborhood/Zilker Park"
+    assert len(weighed) <= WEIGHED_MAX

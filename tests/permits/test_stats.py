@@ -11,11 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import open_session
 from app.permits.filters import PermitFilter
+from app.permits.medians import MedianName
 from app.permits.register import find_register
-from app.permits.stats import Asked, Grouping, GroupKey, find_figures, find_groups
+from app.permits.stats import Asked, Grouping, GroupKey, find_statistics
 from tests.conftest import Store
 
 KEYS = [key for part in get_args(GroupKey) for key in (get_args(part) or [part])]
+MEDIANS: frozenset[MedianName] = frozenset(get_args(MedianName))
+NONE: frozenset[MedianName] = frozenset()
 STATUS = {"Final": "Permit Finaled", "Active": "Permit Issued", "Odd": None}
 
 
@@ -80,23 +83,19 @@ async def test_cells_give_what_the_permits_give(
         register = await find_register(session)
         for turn in range(25):
             wanted = draw_filter(chance)
-            kept = Asked(wanted, medians=turn % 3 == 0)
-            read = Asked(wanted, medians=turn % 3 == 0, from_rows=True)
+            kept = Asked(wanted, medians=MEDIANS if turn % 3 == 0 else NONE)
+            read = Asked(wanted, medians=MEDIANS if turn % 3 == 0 else NONE, from_rows=True)
             assert kept.by_cells
             assert not read.by_cells
-            if grouping is None:
-                assert await find_figures(session, register, kept) == await find_figures(session, register, read)
-            else:
-                assert await find_groups(session, register, kept, grouping) == await find_groups(
-                    session, register, read, grouping
-                )
+            told = await find_statistics(session, register, kept, grouping)
+            assert told == await find_statistics(session, register, read, grouping)
 
 
 async def test_figures_are_what_arithmetic_gives(permits: list[dict[str, Any]], engine: AsyncEngine) -> None:
     async with open_session(engine) as session:
         register = await find_register(session)
-        groups = await find_groups(
-            session, register, Asked(PermitFilter(city=("austin",)), medians=True), Grouping("status")
+        _, groups = await find_statistics(
+            session, register, Asked(PermitFilter(city=("austin",)), medians=MEDIANS), Grouping("status")
         )
     assert [group.key for group in groups] == ["Odd", "Permit Finaled", "Permit Issued", None]
     for group in groups:
@@ -114,3 +113,8 @@ async def test_figures_are_what_arithmetic_gives(permits: list[dict[str, Any]], 
 )
 def test_days_inside_months_costs_and_applications_are_read_from_permits(said: dict[str, Any]) -> None:
     assert not Asked(PermitFilter.model_validate(said)).by_cells
+
+
+def test_a_region_alone_is_read_from_cells_and_a_box_from_permits() -> None:
+    assert Asked(PermitFilter(region=("zip/78704",))).by_cells
+    assert not Asked(PermitFilter(), bbox="-98.0,30.0,-97.0,31.0").by_cells

@@ -8,6 +8,7 @@ import math
 import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from itertools import chain, product
 from typing import Any
@@ -16,12 +17,16 @@ import httpx
 import mapbox_vector_tile
 import psycopg
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.database import Reader, open_session
 from app.errors import NoSuchTile
 from app.permits import tiles as room
 from app.permits.filters import PermitFilter
 from app.permits.grid import ZOOM_MAX, Tile, find_tile, north_of, west_of
+from app.permits.register import find_register
 from app.permits.tiles import ENTRY_BYTES, KeptTiles, enclose
+from app.settings import Settings
 from tests.conftest import Store
 
 Point = tuple[float, float]
@@ -209,6 +214,202 @@ async def test_filtered_cells_count_what_filtered_points_are(
     assert {middle: told["permits"] for middle, told in counted.items()} == points
 
 
+@pytest.mark.parametrize("points_max", [20, 10_000])
+async def test_a_tile_is_the_same_whether_its_own_permits_are_read_or_those_that_match(
+    points_max: int, store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scatter(store, 200, seed=9)
+    monkeypatch.setattr(room, "POINTS_MAX", points_max)
+    for filters in ({"issued_from": "2015-01-10"}, {"category": ["pool", "roof"], "issued_to": "2015-01-20"}):
+        found = []
+        for read_max in (1_000, 0):
+            monkeypatch.setattr(room, "READ_MAX", read_max)
+            layers = await fetch(client, tile_of(HERE, 9), **filters)
+            store.publish()
+            forget_register(client)
+            assert set(layers) == ({"cells"} if points_max == 20 else {"permits"})
+            found.append(sorted(str(feature) for features in layers.values() for feature in features))
+        assert found[0] == found[1]
+        assert len(found[0]) > 20
+
+
+async def test_cells_are_estimated_and_say_so_where_too_many_permits_would_be_read(
+    store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(store)
+    limit_reading(monkeypatch)
+    tile = tile_of(HERE, 9)
+    told = cells(await fetch(client, tile, work_class="New"))
+    truth = recount(store, tile, "work_class = 'New'")
+    assert all(cell["estimated"] is True for cell in told.values())
+    assert set(told) <= set(truth)
+    estimate, exact = sum(cell["permits"] for cell in told.values()), sum(truth.values())
+    # Of some 2,000, a sixteenth tells: a standard error of 7 %.
+    assert exact > 2_000
+    assert abs(estimate - exact) < 0.2 * exact
+    store.publish()
+    forget_register(client)
+    assert cells(await fetch(client, tile, work_class="New")) == told
+
+
+async def test_an_estimate_is_exact_where_every_permit_meets_the_filter(
+    store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(store)
+    limit_reading(monkeypatch)
+    tile = tile_of(HERE, 9)
+    told = cells(await fetch(client, tile, issued_from="2015-01-01"))
+    truth = recount(store, tile, "true")
+    assert {middle: cell["permits"] for middle, cell in told.items()}.items() <= truth.items()
+    assert sum(cell["permits"] for cell in told.values()) > 0.9 * sum(truth.values())
+
+
+async def test_what_few_permits_meet_is_counted_however_many_the_tile_holds(
+    store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(store)
+    rare = store.add_permit(lat=HERE[0], lng=HERE[1], work_class="Odd", zip="78799")
+    store.publish()
+    store.connection.execute("ANALYZE permits")
+    limit_reading(monkeypatch)
+    monkeypatch.setattr(room, "MATCHES_MAX", 100)
+    assert ids(await fetch(client, tile_of(HERE, 9), zip="78799")) == [rare]
+    assert set(await fetch(client, tile_of(HERE, 9), work_class="New")) == {"cells"}
+
+
+async def test_what_the_planner_took_for_few_is_estimated_where_it_is_not(
+    store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(store)
+    limit_reading(monkeypatch)
+    monkeypatch.setattr(room, "MATCHES_MAX", 10_000)
+    before = await fetch(client, tile_of(HERE, 9), zip="78704")
+    assert "estimated" not in before["cells"][0]["properties"]
+    store.connection.execute("UPDATE permits SET zip = '78704'")
+    store.publish()
+    forget_register(client)
+    after = await fetch(client, tile_of(HERE, 9), zip="78704")
+    assert after["cells"][0]["properties"]["estimated"] is True
+
+
+FILTERS: list[dict[str, Any]] = [
+    {"category": ["solar", "pool"]},
+    {"category": "solar"},
+    {"status": "Final"},
+    {"permit_type": "EP"},
+    {"permit_class": "Residential"},
+    {"work_class": "New"},
+    {"zip": "78704"},
+    {"district": "9"},
+    {"issued_from": "2016-01-01", "issued_to": "2016-12-31"},
+    {"applied_from": "2016-01-01"},
+    {"min_value_usd": "100", "max_value_usd": "500"},
+    {"q": "remodel"},
+    {"status": "Final", "category": "pool", "issued_from": "2016-01-01", "zip": "78704"},
+]
+
+
+async def test_no_tile_reads_more_permits_than_its_bounds(
+    settings: Settings, store: Store, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_many(store)
+    limit_reading(monkeypatch)
+    monkeypatch.setattr(room, "SAMPLED_MAX", 500)
+    monkeypatch.setattr(room, "SAMPLED_BY_TEXT_MAX", 100)
+    store.connection.execute("VACUUM ANALYZE permits")
+    reader = ExplainingReader(settings)
+    await reader.open()
+    async with open_session(engine) as session:
+        register = await find_register(session)
+    for filters, z in product(FILTERS, (0, 9, 12, 14, ZOOM_MAX)):
+        reader.read = []
+        await room.make_tile(reader, register, tile_of(HERE, z), PermitFilter.model_validate(filters))
+        assert sum(reader.read) <= 1_010, f"a thousand of its own, or 500 of a sample: {filters} at {z}"
+    await reader.aclose()
+
+
+class ExplainingReader(Reader):
+    """Reads, and notes how many permits each statement had to look at."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.read: list[int] = []
+
+    async def find_all(
+        self, statement: str, values: Mapping[str, Any] | None = None, *, settled: bool = False
+    ) -> list[Any]:
+        """Run it, and explain it once more."""
+        if not statement.startswith("EXPLAIN"):
+            explained = f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement}"
+            plan = "\n".join(line for (line,) in await super().find_all(explained, values))
+            for scan in (node for node in plan.split("->") if re.match(r"  .* on permits ", node)):
+                read = re.findall(r"actual rows=(\d+)|Rows Removed by [\w ]+: (\d+)", scan)
+                self.read += [int(given or removed) for given, removed in read]
+        return await super().find_all(statement, values, settled=settled)
+
+
+async def test_a_tile_keeps_its_indexes_after_twenty_calls(settings: Settings, store: Store) -> None:
+    add_many(store)
+    store.connection.execute("VACUUM ANALYZE permits")
+    tile = tile_of(HERE, 12)
+    values = room.bind_tile(tile) | {"all_cities": ["austin"], "city": "austin", "work_class_own": ["Odd"]}
+    values |= room.bind_cells(tile, tile.sampled_level) | {"read_most": 1_000}
+    names = frozenset({"city", "work_class_own"})
+    reader = Reader(settings)
+    await reader.open()
+    for statement, index in (
+        (room.compile_layer(names, "tile"), "ix_permits_location_planar"),
+        (room.compile_layer(names, "filter"), "Bitmap Index Scan on ix_permits_words"),
+        (room.compile_sampled_cells(names, 16), "Index Only Scan using ix_permits_sampled_16 on permits"),
+    ):
+        for _ in range(20):
+            await reader.find_all(statement, values)
+        plan = "\n".join(line for (line,) in await reader.find_all(f"EXPLAIN {statement}", values))
+        assert index in plan, plan
+        assert len(re.findall(r"Scan .*ix_permits", plan)) == 1
+    await reader.aclose()
+
+
+def add_many(store: Store) -> None:
+    """Add 12,000 permits around one place, a third of them of one work class, all issued in 2015 or later."""
+    store.connection.execute(
+        "INSERT INTO permits (city, source_id, categories, work_class, status_current, permit_type, permit_class, zip,"
+        " district, issued_date, applied_date, est_project_cost_usd, description, location, location_quality,"
+        " first_run, changed_run)"
+        " SELECT 'austin', 'x' || n, CASE mod(n, 5) WHEN 0 THEN '{pool,solar}' ELSE '{}' END::text[],"
+        " CASE mod(n, 3) WHEN 0 THEN 'New' ELSE 'Old' END, CASE mod(n, 4) WHEN 0 THEN 'Active' ELSE 'Final' END,"
+        " CASE mod(n, 2) WHEN 0 THEN 'EP' ELSE 'BP' END,"
+        " CASE mod(n, 7) WHEN 0 THEN 'Commercial' ELSE 'Residential' END, '7870' || mod(n, 9), mod(n, 10)::text,"
+        " date '2015-01-01' + mod(n, 1000), date '2015-01-01' + mod(n, 900), mod(n, 1000),"
+        " CASE mod(n, 2) WHEN 0 THEN 'remodel of a kitchen' ELSE 'new roof' END,"
+        " ST_MakePoint(-97.74 + 0.01 * cos(n) * ln(n), 30.27 + 0.01 * sin(n) * ln(n))::geography, 'unstated', %s, 1"
+        " FROM generate_series(1, 12000) AS n",
+        [store.find_run("austin")],
+    )
+    store.connection.execute("ANALYZE permits")
+    store.publish()
+
+
+def limit_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a tile read a thousand permits of its own, no other matches, and show twenty of them as points."""
+    monkeypatch.setattr(room, "POINTS_MAX", 20)
+    monkeypatch.setattr(room, "READ_MAX", 1_000)
+    monkeypatch.setattr(room, "MATCHES_MAX", 0)
+
+
+def recount(store: Store, tile: Tile, where: str) -> dict[tuple[int, int], int]:
+    """Count the permits of a tile anew, by the middle of the cells in which they would be estimated."""
+    rows = store.connection.execute(
+        f"SELECT ST_Y(location::geometry), ST_X(location::geometry) FROM permits WHERE {where}"
+    )
+    counted = Counter[tuple[int, int]]()
+    for point in rows.fetchall():
+        if tile_of(point, tile.z) == tile:
+            x, y = place(point, tile.z + 4)
+            counted[int(x) % 16 * 256 + 128, int(y) % 16 * 256 + 128] += 1
+    return counted
+
+
 async def test_each_city_has_its_own_cells(
     store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,5 +496,5 @@ async def test_no_more_than_a_tiles_rows_of_cells_are_read_after_twenty_calls(da
             for _ in range(20):
                 connection.execute(statement, values)
             plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", values))
-            assert "Scan on permit_cells" not in plan
+            assert "Seq Scan on permit_cells" not in plan
             assert re.search(r"Index Cond: .*city.* AND \(level = \d+\) AND .*\(y (=|>=) \d+\)", plan), plan

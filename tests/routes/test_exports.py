@@ -4,15 +4,21 @@ import asyncio
 import csv
 import io
 import json
+import random
+import re
 from datetime import date
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
+from geographiclib.geodesic import Geodesic
 
+from app.database import Reader as StoreReader
+from app.database import open_session
 from app.main import create_app
-from app.permits.exports import CSV_COLUMNS, FETCHED
+from app.permits.exports import CSV_COLUMNS, FETCHED, ExportQuery, bind_export, compile_rows
+from app.permits.register import find_register
 from app.settings import Settings
 from tests.conftest import Store, serve
 
@@ -69,6 +75,43 @@ async def test_filters_and_areas_choose_as_everywhere(store: Store, client: http
         document = (await export(client, category="solar", **area)).json()
         assert [feature["properties"]["source_id"] for feature in document["features"]] == [here]
     assert (await client.get("/permits/export?lat=30&lng=-97")).status_code == 422
+
+
+@pytest.mark.parametrize("origin", [(30.25, -97.75), (30.25, 179.999), (89.99, 0.0), (-84.5, -97.75)])
+async def test_a_circle_holds_the_permits_within_its_radius(
+    origin: tuple[float, float], store: Store, client: httpx.AsyncClient
+) -> None:
+    chance = random.Random(origin[1])
+    within = set()
+    for _ in range(60):
+        ends = Geodesic.WGS84.Direct(*origin, chance.uniform(0, 360), chance.choice([990, 1_010, 1_400]))
+        source_id = store.add_permit(lat=ends["lat2"], lng=ends["lon2"])
+        within |= {source_id} if ends["s12"] < 1_000 else set()
+    store.publish()
+    document = (await export(client, lat=origin[0], lng=origin[1], radius_m=1_000)).json()
+    assert {feature["properties"]["source_id"] for feature in document["features"]} == within
+
+
+async def test_the_planner_knows_how_much_a_circle_holds_after_twenty_calls(
+    settings: Settings, store: Store, client: httpx.AsyncClient
+) -> None:
+    fill(store, 20_000)
+    store.connection.execute("ANALYZE permits")
+    query = ExportQuery(lat=30.25, lng=-97.75, radius_m=200)
+    reader = StoreReader(settings)
+    await reader.open()
+    async with open_session(client._transport.app.state.engine) as session:  # type: ignore[attr-defined]
+        values = bind_export(query, await find_register(session)) | {"take": 100_000}
+    statement = compile_rows(frozenset(values))
+    for _ in range(20):
+        await reader.find_all(statement, values)
+    plan = "\n".join(line for (line,) in await reader.find_all(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", values))
+    await reader.aclose()
+    read = re.search(r"Scan (?:using|on) ix_permits_mercator.*?rows=(\d+).*?rows=(\d+)", plan)
+    assert read is not None, plan
+    expected, met = map(int, read.groups())
+    assert met < 2_600, "some 200 m of the 1,900 m that the permits are spread over"
+    assert met / 3 < expected < met * 3
 
 
 async def test_more_than_the_ceiling_is_cut_and_said(settings: Settings, store: Store) -> None:
@@ -140,12 +183,12 @@ class Reader:
             self.stalled.release()
             await asyncio.sleep(30)
 
-    async def ask(self, query: str = "f=ndjson") -> None:
+    async def ask(self, query: str = "f=ndjson", *, method: str = "GET") -> None:
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "http_version": "1.1",
-            "method": "GET",
+            "method": method,
             "scheme": "http",
             "path": "/permits/export",
             "raw_path": b"/permits/export",

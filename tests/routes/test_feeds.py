@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from app.database import compile_text
-from app.permits.changes import ChangesQuery, bind_box, select_changed
+from app.permits.changes import ChangesQuery, select_changed
+from app.permits.exports import bind_circle
 from tests.conftest import Store
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -173,7 +174,7 @@ def test_the_planner_knows_how_much_a_wide_circle_holds(store: Store, nights: tu
         store.add_permit(lat=30.2 + number / 5_000, lng=-97.75, first_run=nights[1], changed_run=nights[1])
     store.connection.execute("ANALYZE permits")
     query = ChangesQuery(**HERE, radius_m=10_000)
-    circle = {"lat": query.lat, "lng": query.lng, "radius_m": query.radius_m} | bind_box(query)
+    circle = bind_circle(query)
     values = circle | {"city": "austin", "floor": nights[0], "take": 11}
     statement = compile_text(select_changed(frozenset(values)))
     limit, *plan = (line for (line,) in store.connection.execute(f"EXPLAIN {statement}", values))

@@ -1,6 +1,7 @@
 """What ``GET /permits`` and ``POST /permits/search`` promise of areas and orders; shapely is the witness."""
 
 import random
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +10,10 @@ import pytest
 import shapely
 from geographiclib.geodesic import Geodesic
 
+from app.database import Reader
+from app.permits.listing import Way, compile_nearest
+from app.permits.near import Course
+from app.settings import Settings
 from tests.conftest import Store
 
 Point = tuple[float, float]
@@ -102,6 +107,62 @@ async def test_the_order_nearest_equals_geodesic_distances(
     assert all(measure(before) <= measure(after) + 1e-6 for before, after in pairwise(found))
 
 
+@pytest.mark.parametrize("course", [Course(None), Course(0), Course(1), Course(60), Course(10_000)], ids=str)
+async def test_the_nearest_of_a_filter_and_a_box_come_once_whatever_the_course(
+    course: Course, store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(23)
+    points = {}
+    for _ in range(150):
+        lng, lat, zip_code = chance.uniform(-97.8, -97.7), chance.uniform(30.2, 30.3), chance.choice(["78701", "78702"])
+        source_id = store.add_permit(lat=lat, lng=lng, zip=zip_code)
+        if zip_code == "78702" and lng <= -97.74:
+            points[source_id] = Geodesic.WGS84.Inverse(30.25, -97.75, lat, lng)["s12"]
+    store.add_permit(zip="78702")
+    store.publish()
+    monkeypatch.setattr("app.permits.listing.set_course", lambda *_, **__: course)
+    origin = {"order": "nearest", "lat": 30.25, "lng": -97.75}
+    found = await collect(client, **origin, zip="78702", bbox="-97.9,30,-97.74,31", limit=7)
+    assert len(points) > 30
+    assert found == sorted(points, key=points.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("category", "way", "scan"),
+    [
+        ("pool", "sifted", "Bitmap Index Scan on ix_permits_words"),
+        ("roof", "walk", "Index Scan using ix_permits_location on permits"),
+        ("roof", "bounded", "Index Scan using ix_permits_location on permits"),
+    ],
+)
+async def test_the_nearest_are_found_by_one_index_after_twenty_calls(
+    category: str, way: Way, scan: str, settings: Settings, store: Store
+) -> None:
+    store.connection.execute(
+        "INSERT INTO permits (city, source_id, categories, location, location_quality, first_run, changed_run)"
+        " SELECT 'austin', 'x' || n, CASE WHEN mod(n, 1000) = 0 THEN '{pool}' WHEN mod(n, 2) = 0 THEN '{roof}'"
+        " ELSE '{}' END::text[], ST_MakePoint(-97.75 + 0.0002 * mod(n, 1000), 30.2 + 0.0002 * mod(n, 997))::geography,"
+        " 'unstated', %s, 1 FROM generate_series(1, 12000) n",
+        [store.find_run("austin")],
+    )
+    store.connection.execute("VACUUM ANALYZE permits")
+    values = {"city": "austin", "categories": [category], "lat": 30.25, "lng": -97.7, "take": 30}
+    statement = compile_nearest(frozenset(values), way)
+    values |= {"most": 1_000, "reach_m": 500.0}
+    reader = Reader(settings)
+    await reader.open()
+    for _ in range(20):
+        rows = await reader.find_all(statement, values)
+    explained = await reader.find_all(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {statement}", values)
+    await reader.aclose()
+    plan = "\n".join(line for (line,) in explained)
+    assert rows
+    assert scan in plan, plan
+    assert len(re.findall(r"Scan (?:using|on) ix_permits", plan)) == 1, plan
+    most = 1_000 if way == "sifted" else 120
+    assert all(int(read) <= most for read in re.findall(r"on permits \(actual rows=(\d+)", plan))
+
+
 async def test_an_origin_belongs_to_the_order_nearest_alone(store: Store, client: httpx.AsyncClient) -> None:
     store.publish()
     for asked in ("order=nearest", "lat=30&lng=-97", "order=nearest&lat=30"):
@@ -135,6 +196,21 @@ async def test_a_polygon_holds_what_it_covers_page_after_page(
         cursor = {"cursor": document["cursor"]}
     assert sorted(found) == sorted(name for name, point in points.items() if area.covers(shapely.Point(point)))
     assert found
+
+
+async def test_a_search_links_to_its_next_page_as_stac_api_does(store: Store, client: httpx.AsyncClient) -> None:
+    added = {store.add_permit(lat=30.25 + number / 1000, lng=-97.75) for number in range(5)}
+    store.publish()
+    body: dict[str, Any] = {"polygon": {"type": "Polygon", "coordinates": [SQUARE]}, "limit": 2}
+    document = (await client.post("/permits/search", json=body)).json()
+    found = [feature["id"] for feature in document["features"]]
+    while following := [link for link in document["links"] if link["rel"] == "next"]:
+        (link,) = following
+        assert (link["body"], link["merge"]) == ({"cursor": document["cursor"]}, True)
+        document = (await client.request(link["method"], link["href"], json=body | link["body"])).json()
+        found += [feature["id"] for feature in document["features"]]
+    assert sorted(found) == [f"austin/{name}" for name in sorted(added)]
+    assert "cursor" not in document
 
 
 @pytest.mark.parametrize(

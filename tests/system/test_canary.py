@@ -333,6 +333,9 @@ class Ways:
         await self.send("box", "GET", "/permits", params=nearest)
         polygon = {"type": "Polygon", "coordinates": [ring]}
         await self.send("polygon", "POST", "/permits/search", json={"polygon": polygon})
+        await self.send("stats of a box", "GET", "/permits/stats", params={**box, "measure": "permits_per_km2"})
+        density = {"polygon": polygon, "q": self.canary.word, "measure": "permits_per_km2"}
+        await self.send("stats of a polygon", "POST", "/permits/stats", json=density)
         crossed = {"type": "Polygon", "coordinates": [[ring[0], ring[2], ring[1], ring[3], ring[0]]]}
         await self.send("crossed polygon", "POST", "/permits/search", json={"polygon": crossed})
         await self.send("export", "GET", "/permits/export", params={**self.here, "f": "csv"})

@@ -15,7 +15,8 @@ from app.ask.phrases import (
 )
 from app.ask.plan import Measure, Where
 from app.permits.features import plain
-from app.permits.stats import Asked, Group, Grouping, Total, find_figures, find_groups
+from app.permits.medians import MedianName
+from app.permits.stats import Asked, Group, Grouping, Total, find_statistics
 
 UNITS: dict[Measure, str] = {
     "permits": "permits",
@@ -25,7 +26,11 @@ UNITS: dict[Measure, str] = {
     "days_to_issue": "days",
     "permits_per_km2": "permits_per_km2",
 }
-MEDIANS: frozenset[Measure] = frozenset({"median_value_usd", "days_to_issue"})
+MEDIANS: dict[Measure, MedianName] = {
+    "median_value_usd": "value_usd_median",
+    "days_to_issue": "days_to_issue_median",
+}
+"""By measure: the median that it is."""
 COSTS: frozenset[Measure] = frozenset({"value_usd", "median_value_usd", "mean_value_usd"})
 STATED = {
     "USD": "an estimated cost",
@@ -35,18 +40,23 @@ STATED = {
 
 
 async def measure_total(session: AsyncSession, notebook: Notebook, where: Where, measure: Measure) -> Total:
-    """Find the figures of all permits of ``where``, with the medians where they are measured."""
-    asked = Asked(where, where.area, medians=measure in MEDIANS)
-    return await find_figures(session, notebook.register, asked)
+    """Find the figures of all permits of ``where``, with the median where it is measured."""
+    total, _ = await find_statistics(session, notebook.register, ask_for(where, measure), None)
+    return total
 
 
 async def measure_groups(
     session: AsyncSession, notebook: Notebook, where: Where, measure: Measure, grouping: Grouping
 ) -> list[Group]:
     """Find the figures of each group, without the permits that state none."""
-    asked = Asked(where, where.area, medians=measure in MEDIANS)
-    groups = await find_groups(session, notebook.register, asked, grouping)
+    _, groups = await find_statistics(session, notebook.register, ask_for(where, measure), grouping)
     return [group for group in groups if group.key is not None]
+
+
+def ask_for(where: Where, measure: Measure) -> Asked:
+    """Ask for the figures of ``where``, and the median that is measured."""
+    medians = frozenset({MEDIANS[measure]} if measure in MEDIANS else ())
+    return Asked(where, where.area, medians=medians)
 
 
 def measure_of(total: Total, measure: Measure, km2: float | None = None) -> int | float | None:

@@ -7,7 +7,7 @@ import shapely
 from psycopg import sql
 from shapely.geometry import MultiPolygon
 
-from app.ingest.load import figures, merge, placing
+from app.ingest.load import figures, merge, placing, summaries
 from app.ingest.load.merge import Values
 from app.ingest.load.staging import Database
 
@@ -179,4 +179,4 @@ def _shift_without_zip(database: Database, values: Values) -> None:
 def _count_on(database: Database, values: Values) -> None:
     """Name the run as the last that published, and count the data version on."""
     database.execute("UPDATE city_states SET run = %(run)s WHERE city = %(city)s", values)
-    database.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
+    summaries.count_version(database)

@@ -67,6 +67,11 @@ def shift_summaries(database: Database, values: Values, *, time_zone: str, synth
     _shift_words(database, values)
     figures.shift_figures(database, values)
     _shift_state(database, {**values, "time_zone": time_zone, "synthetic": synthetic})
+    count_version(database)
+
+
+def count_version(database: Database) -> None:
+    """Count the data version on, by which all who hold the register in memory notice that it is another."""
     database.execute("UPDATE data_versions SET version = version + 1, published_at = now()")
 
 
