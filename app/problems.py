@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -136,9 +137,18 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
         return respond(render_problem(INVALID, instance=request.url.path, detail="the body is no JSON"))
     kind = Kind(status, status.phrase.lower().replace(" ", "-"), status.phrase)
     headers = dict(error.headers or {})
-    if headers.get("Allow") == "GET":
-        headers["Allow"] = "GET, HEAD"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(list_methods(request))
     return respond(render_problem(kind, instance=request.url.path), headers)
+
+
+def list_methods(request: Request) -> list[str]:
+    """List the methods that a path takes: the framework names those of the first route there alone."""
+    path = request.scope["path"]
+    fitting = [route for route in iter_route_contexts(request.app.routes) if route.path_regex.match(path)]
+    # Mounted files name no method.
+    methods = {method for route in fitting for method in route.methods or {"GET"}}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def answer_invalid(request: Request, error: Exception) -> Response:

@@ -87,7 +87,13 @@ async def test_head_of_an_export_counts_its_permits_and_reads_none(
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("POST", "/permits/near", "GET, HEAD"), ("DELETE", "/ogc", "GET, HEAD"), ("HEAD", "/ask", "POST")],
+    [
+        ("POST", "/permits/near", "GET, HEAD"),
+        ("DELETE", "/ogc", "GET, HEAD"),
+        ("HEAD", "/ask", "POST"),
+        ("OPTIONS", "/permits/stats", "GET, HEAD, POST"),
+        ("POST", "/web/index.html", "GET, HEAD"),
+    ],
 )
 async def test_what_is_allowed_names_head_where_it_names_get(
     method: str, path: str, allowed: str, client: httpx.AsyncClient
