@@ -46,6 +46,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--regions", type=Path, metavar="DIR", help="regions to load instead of the sample's squares")
     parser.add_argument("--as-is", action="store_true", help="ask what is loaded; nothing is made or changed")
     parser.add_argument("--final", action="store_true", help="the half that is kept apart, for the final figure")
+    parser.add_argument("--questions", type=Path, metavar="FILE", help="questions of another file instead")
     parser.add_argument("--goals", action="store_true", help="end with status 1 where a goal was missed")
     return parser.parse_args(arguments)
 
@@ -59,12 +60,12 @@ class Evaluation:
     computed: list[Computed]
 
 
-async def evaluate(database_url: str, city: str, name: str) -> Evaluation:
-    """Ask the questions of one set of one register, judge each reply, and have each gold plan's facts computed."""
+async def evaluate(database_url: str, city: str, file: Path) -> Evaluation:
+    """Ask the questions of one file of one register, judge each reply, and have each gold plan's facts computed."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         row = connection.execute(COMPANIES, [city]).fetchone()
         has = frozenset({"companies"} if row and row[0] else ())
-        questions = read_questions(FILES[name], draw_slots(connection, city), has=has)
+        questions = read_questions(file, draw_slots(connection, city), has=has)
         ledger = Ledger(connection, city)
         async with serving(database_url, city, questions.today) as service:
             judged = [judge(asked, await service.ask(asked), ledger, city) for asked in questions.asked]
@@ -86,9 +87,11 @@ def find_register(options: argparse.Namespace, console: Console) -> Generator[st
 def report(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Evaluate, print what was found, and give it."""
     name, began = "final" if options.final else "development", monotonic()
+    file = options.questions or FILES[name]
     with find_register(options, console) as url:
-        made = asyncio.run(evaluate(url, options.city, name))
+        made = asyncio.run(evaluate(url, options.city, file))
     found = sum_up(made.judged, made.computed, made.questions.unfilled)
+    name = file.stem if options.questions else name
     found = {"set": name, "city": options.city, "seconds": round(monotonic() - began, 1), **found}
     tell(console, f"{name}: {len(made.judged)} questions of the register {options.city}", found)
     tell_failures(console, made.judged, made.computed)

@@ -45,7 +45,7 @@ QUESTION_MAX = 2_000
 PLACES_MAX = 2
 """Runs of leftovers that are looked up."""
 STREET_SIGNS = frozenset(STREETS["suffixes"]).union(STREETS["directions"])
-SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top"})
+SUBJECTS_THEMSELVES = frozenset({"compare", "series", "top", "changed"})
 """Kinds that are of permits where nothing else is said: "compare 2014 and 2015"."""
 AT_PLACE_RADIUS_M = 50.0
 """What "at" an address means: the lot, and the points that its own trades were given."""

@@ -29,6 +29,17 @@ PLANS: list[dict[str, Any]] = [
     {"kind": "top", "group_by": "permit_type", "measure": "value_usd", "where": YEAR},
     {"kind": "series", "where": {"category": "solar"}},
     {"kind": "compare", "where": {"category": "solar"}, "versus": {"category": "pool"}},
+    {"kind": "median", "measure": "median_value_usd", "where": {"category": "solar", **YEAR}},
+    {"kind": "mean", "measure": "mean_value_usd", "where": {"category": "solar", "zip": "78704"}},
+    {"kind": "share", "where": {"category": "solar", "zip": "78704"}, "versus": {"zip": "78704"}},
+    {"kind": "density", "measure": "permits_per_km2", "where": {"category": "solar", "area": AREA}},
+    {"kind": "waiting", "measure": "days_to_issue", "where": {"category": "pool"}},
+    {"kind": "joined", "where": {"category": "solar"}, "beside": {"category": "pool"}},
+    {"kind": "changed", "since": "2013-01-01", "where": {"zip": "78704"}},
+    {"kind": "list", "order": "longest_open", "where": {"category": "solar"}},
+    {"kind": "series", "period": "quarter", "measure": "median_value_usd", "where": {"category": "solar", **YEAR}},
+    {"kind": "top", "group_by": "zip", "measure": "mean_value_usd", "where": {"category": "solar"}},
+    {"kind": "count", "where": {"category": "solar", "without": {"zip": "78702"}}},
     {"kind": "compare", "where": {"category": "solar", **YEAR}, "versus": {"category": "solar"}},
 ]
 """One of every kind, with and without each bound that a scope may have."""
@@ -36,7 +47,7 @@ PLANS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def permits(store: Store) -> Store:
-    """Forty permits of three kinds over four years."""
+    """Forty permits of three kinds over four years, on twenty addresses."""
     for number in range(40):
         store.add_permit(
             lat=30.2672 + number / 20_000,
@@ -48,8 +59,10 @@ def permits(store: Store) -> Store:
             issued_date=date(2013 + number % 4, 1 + number % 12, 1 + number % 28) if number % 9 else None,
             applied_date=date(2012 + number % 4, 1 + number % 12, 1 + number % 28),
             est_project_cost_usd=1000.5 * number if number % 5 else None,
-            original_address1=f"{100 + number} HARVEY ST",
-            house_number=100 + number,
+            original_address1=f"{100 + number // 2} HARVEY ST",
+            house_number=100 + number // 2,
+            status_current="Active" if number % 4 else "Final",
+            status_current_mapped="Permit Issued" if number % 4 else "Permit Finaled",
             street="HARVEY ST",
             original_zip="78704" if number % 2 else "78702",
         )

@@ -99,7 +99,7 @@ def _asks_which_is_more(mentions: Sequence[Mention], text: Text) -> bool:
     """Whether "more", "higher" or the like asks to choose: "were there more in 2014 or 2015?"."""
     words = [token.word for token in text.tokens]
     mores = [mention.at for mention in mentions if mention.slot == "more" and words[mention.at] != "between"]
-    return bool(mores) and "or" in words[mores[0] :] and not _CHOOSING.isdisjoint(words[: mores[0]])
+    return bool(mores) and "or" in words and not _CHOOSING.isdisjoint(words[: mores[0]])
 
 
 def _spans_years(mention: DateMention) -> bool:

@@ -69,7 +69,13 @@ def _opens_both(text: Text, first: Mention, mentions: Sequence[Mention]) -> bool
 
 
 def find_unclear(
-    text: Text, parts: Sequence[Part], unread: Sequence[Part], *, compares: bool, unused: Sequence[Mention]
+    text: Text,
+    parts: Sequence[Part],
+    unread: Sequence[Part],
+    *,
+    compares: bool,
+    joins: bool,
+    unused: Sequence[Mention],
 ) -> str | None:
     """Give the words, as written, that no plan can hold: parts that do not fit, and measures that are not kept.
 
@@ -82,7 +88,7 @@ def find_unclear(
     turned = next(filter(is_turned, parts), None)
     if not compares and turned is not None:
         return quote(text, [turned])
-    words = next(_unclear_words(text), None)
+    words = next(_unclear_words(text, joins=joins), None)
     return words or (quote(text, unused[:1]) if unused else None)
 
 
@@ -105,7 +111,7 @@ def _around(parts: Sequence[Part], unread: Sequence[Part]) -> list[Part]:
     return [*(part for part in parts if getattr(part, "slot", "date") in kinds), *unread]
 
 
-def _unclear_words(text: Text) -> Iterator[str]:
+def _unclear_words(text: Text, *, joins: bool) -> Iterator[str]:
     words = [token.word for token in text.tokens]
     for index, token in enumerate(text.tokens):
         if token.state is State.TAKEN:
@@ -120,5 +126,5 @@ def _unclear_words(text: Text) -> Iterator[str]:
         elif token.word in _WORDS or (token.state is State.ASIDE and token.word in DATED_ELSEWHERE):
             yield token.raw
     found = _BY_GROUP.search(" ".join(words))
-    if found:
+    if found and not (joins and found.group().split(" ")[1] in UNCLEAR["joined"]):
         yield found.group()

@@ -70,11 +70,18 @@ def load(name: str) -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def forms(phrase: str) -> tuple[str, str]:
-    """Give a phrase and its plural."""
+def forms(phrase: str) -> tuple[str, ...]:
+    """Give a phrase and its plural, of "kind of work" both that it may have."""
+    head, of, rest = phrase.partition(" of ")
+    if of:
+        return phrase, _plural(phrase), f"{_plural(head)} of {rest}"
+    return phrase, _plural(phrase)
+
+
+def _plural(phrase: str) -> str:
     if phrase.endswith("y") and phrase[-2:-1] not in "aeiou":
-        return phrase, f"{phrase[:-1]}ies"
-    return phrase, f"{phrase}es" if phrase.endswith(_SIBILANTS) else f"{phrase}s"
+        return f"{phrase[:-1]}ies"
+    return f"{phrase}es" if phrase.endswith(_SIBILANTS) else f"{phrase}s"
 
 
 class Phrases:
@@ -193,6 +200,9 @@ DATED_ELSEWHERE = frozenset(_WORDS["dated_elsewhere"]["words"])
 COLUMNS: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _WORDS["columns"].items()}
 HOMES: dict[str, Any] = _WORDS["homes"]
 UNCLEAR: dict[str, list[str]] = _WORDS["unclear"]
+COPULAS = frozenset(_KINDS["copulas"]["words"])
+CHANGED: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["changed_since"].items()}
+GOING_UP: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["going_up"].items()}
 GROUP_CUES = frozenset(_KINDS["group_cues"]["words"])
 GROUP_SAYS: dict[str, str] = {
     form: category for phrase, category in _KINDS["group_says"].items() for form in forms(phrase)

@@ -17,7 +17,7 @@ Bounds = tuple[Decimal | None, Decimal | None]
 _SCALES = {name: Decimal(int(scale)) for name, scale in UNITS["money"].items()}
 _SCALE = rf"(?P<scale>{'|'.join(sorted(_SCALES, key=len, reverse=True))})"
 # These mean money without a dollar sign too.
-_SURE_SCALE = r"(?P<scale>k|grand|thousand|million|bn|billion)"
+_SURE_SCALE = r"(?P<scale>k|grand|thousand|mil|million|bn|billion)"
 _DOLLARS = r"(?:us dollars|dollars?|usd|bucks)"
 _FIGURE = rf"(?P<figure>{AMOUNT})"
 _FIGURE_OR_ONE = rf"(?:{_FIGURE}|(?P<half>half an?)|an?)"

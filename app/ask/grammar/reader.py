@@ -12,16 +12,16 @@ from app.ask.grammar.doubts import find_together, find_unclear, quote
 from app.ask.grammar.filters import FIELDS, Part, build_filter
 from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
 from app.ask.grammar.kinds import PLACES_AND_FIRMS, Signs, Wish, decide, find_said, find_unused, has_subject, key_of
-from app.ask.grammar.lexicon import GROUP_SAYS, HERE_AT, HOMES, NOTES, UNCLEAR, Slot
+from app.ask.grammar.lexicon import CHANGED, GOING_UP, GROUP_SAYS, HERE_AT, HOMES, NOTES, UNCLEAR, Slot
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
 from app.ask.grammar.negation import find_left_out, set_aside_negations, take_signs
 from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
-from app.ask.grammar.radii import take_radius
+from app.ask.grammar.radii import find_least_distance, fold_distances, take_radius
 from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
 from app.ask.grammar.shares import Share, find_share
 from app.ask.grammar.spelling import correct_spelling
-from app.ask.grammar.text import State, Text
+from app.ask.grammar.text import Found, State, Text
 from app.ask.plan import Kind, Order
 from app.permits.filters import PermitFilter
 
@@ -104,8 +104,10 @@ def _hear_rest(text: Text, today: date, context: Context) -> _Heard:
     own = [*take_own_words(text, context), *take_regions(text, context), *take_districts(text)]
     correct_spelling(text)
     bounds = take_value_bounds(text)
-    unheld = _quote_bound(text)
+    unheld = _quote_found(text, find_unheld_bound(text))
     dates = take_dates(text, today)
+    fold_distances(text)
+    unheld = unheld or _quote_found(text, find_least_distance(text))
     radius_m = take_radius(text)
     mentions = sorted([*own, *take_zips(text), *take_mentions(text, context)], key=lambda mention: mention.at)
     placed = Reading(
@@ -118,7 +120,7 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
     """Settle what words mean beside each other, once it is known which of them are left out."""
     text = heard.text
     mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
-    mentions = _read_new_since(heard, mentions)
+    mentions = _read_new_since(heard, _read_going_up(text, mentions))
     is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
     together = () if is_joined else find_together(text, mentions)
     mentions = _read_homes(text, mentions if is_joined else _drop_unmeant(text, mentions))
@@ -132,16 +134,46 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
 
 
 def _read_new_since(heard: _Heard, mentions: list[Mention]) -> list[Mention]:
-    """Read "what's new since March" as what changed; without such a day it is the newest."""
-    if len(heard.dates) != 1 or heard.dates[0].last is not None or heard.dates[0].first is None:
+    """Read "what's new since March" and "permits that changed since March" as what changed since that day.
+
+    Without such a day it is the newest, or a change of figures.
+    """
+    if _find_since(heard) is None:
         return mentions
-    words = heard.text.tokens
     return [
         replace(mention, slot="kind", values=("changed",))
-        if mention.values == ("newest",) and mention.end - mention.at > 1 and words[mention.at + 1].word == "new"
+        if _says_new(mention, heard.text) or _says_changed(mention, heard.text)
         else mention
         for mention in mentions
     ]
+
+
+def _says_new(mention: Mention, text: Text) -> bool:
+    words = [token.word for token in text.tokens[mention.at : mention.end]]
+    return mention.values == ("newest",) and words[1:2] == ["new"]
+
+
+def _says_changed(mention: Mention, text: Text) -> bool:
+    """Tell "which permits changed" and "any changes near me" from "how have permits changed" and "changes in pools"."""
+    words = [token.word for token in text.tokens]
+    if mention.slot != "change" or words[mention.at] not in CHANGED["words"] or not CHANGED["how"].isdisjoint(words):
+        return False
+    if words[mention.at] != "changed":
+        return words[mention.end : mention.end + 1] != ["in"]
+    return not CHANGED["before"].isdisjoint(words[: mention.at])
+
+
+def _read_going_up(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Tell "have pools gone up" from "how many signs have gone up", where they were built."""
+    rising = [mention for mention in mentions if mention.slot == "change" and _said(mention, text) in GOING_UP["words"]]
+    asked = [token.word for token in text.tokens[:2]]
+    if not rising or (asked[:1] and asked[0] in GOING_UP["asking"] and asked[-1] not in GOING_UP["things"]):
+        return mentions
+    return [replace(mention, slot="subject") if mention in rising else mention for mention in mentions]
+
+
+def _said(mention: Mention, text: Text) -> str:
+    return " ".join(token.word for token in text.tokens[mention.at : mention.end])
 
 
 def _find_notes(text: Text) -> tuple[str, ...]:
@@ -161,8 +193,7 @@ def _read_makers(text: Text, mentions: list[Mention]) -> list[Mention]:
     return sorted([*mentions, *said], key=lambda mention: mention.at)
 
 
-def _quote_bound(text: Text) -> str | None:
-    found = find_unheld_bound(text)
+def _quote_found(text: Text, found: Found | None) -> str | None:
     return " ".join(token.raw for token in text.tokens[found.first : found.end]) if found else None
 
 
@@ -234,7 +265,12 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     _set_aside(text, unused)
     leftovers = text.leftovers()
     unclear = placed.unclear or find_unclear(
-        text, heard.parts, unread, compares=sides is not None, unused=find_gaps(unused, wish.kind)
+        text,
+        heard.parts,
+        unread,
+        compares=sides is not None,
+        joins=pair is not None,
+        unused=find_gaps(unused, wish.kind),
     )
     if share and not _is_whole(share, where, other, is_part_without=is_part_without):
         unclear = unclear or _quote_key(heard, "share")

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from app.ask.grammar.comparing import Sides
 from app.ask.grammar.filters import KIND_FIELDS, Part, slot_of
 from app.ask.grammar.kinds import key_of
+from app.ask.grammar.lexicon import COPULAS
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import State, Text
 
-_COPULAS = frozenset(
-    {"are", "is", "was", "were", "have", "has", "had", "got", "cost", "costs", "went", "go", "include", "included"}
-)
 _RELATIVE = frozenset({"that", "which"})
 _AMONG = frozenset({"among", "amongst", "out"})
 _PLACES = frozenset({"zip", "district", "region"})
@@ -51,15 +49,19 @@ def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text) -
         said = before
     else:
         said = [one for one in behind if slot_of(one) in KIND_FIELDS]
+        last = max((one.at for one in said), default=None)
         if len({slot_of(one) for one in said}) > 1:
-            return Share(None, share.at)
+            # "What share of pool permits expired": a status behind its noun is a verb.
+            said = [one for one in said if one.at == last and slot_of(one) == "status"]
+            if not said:
+                return Share(None, share.at)
     part = [one for one in said if slot_of(one) in KIND_FIELDS]
     return Share(_to_sides(part, [one for one in parts if one not in part]), share.at)
 
 
 def _find_copula(text: Text, start: int) -> int | None:
     """Find the word that parts the two: the first that begins no relative clause, or else the first that does."""
-    found = [at for at in range(start, len(text.tokens)) if text.tokens[at].word in _COPULAS]
+    found = [at for at in range(start, len(text.tokens)) if text.tokens[at].word in COPULAS]
     plain = (at for at in found if text.tokens[at - 1].word not in _RELATIVE)
     return next(plain, found[0] if found else None)
 
