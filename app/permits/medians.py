@@ -194,12 +194,12 @@ def _number_sets(wanted: Wanted, labels: Column) -> tuple[list[tuple[Key, ...]],
 
 def tally(runs: Runs, keys: Mapping[Key, Sequence[int]]) -> Medians:
     """Give the medians of whole numbers that lie close together, by how often each is there under each label."""
-    least = runs.numbers.min()
-    span = int(runs.numbers.max() - least) + 1
+    least, most = int(runs.numbers.min()), int(runs.numbers.max())
+    span = most - least + 1
     codes = np.repeat(runs.labels * span - least, runs.sizes) + runs.numbers
     times = np.bincount(codes, minlength=span * (int(runs.labels.max()) + 1)).reshape(-1, span)
     groups = {key: least + _find_middle_of_tally(times[places].sum(axis=0)) for key, places in keys.items()}
-    return Medians(float(least + _find_middle_of_tally(times.sum(axis=0))), groups)
+    return Medians(least + _find_middle_of_tally(times.sum(axis=0)), groups)
 
 
 def _find_middle_of_tally(times: Column) -> float:

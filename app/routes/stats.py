@@ -94,7 +94,8 @@ def render_total(query: StatsQuery, total: Total, km2: float | None) -> Json:
         told["value_usd_median"] = plain(total.value_usd_median)
     if "days_to_issue_median" in asked:
         days = total.days_to_issue_median
-        told |= {"permits_with_days": total.timed, "days_to_issue_median": days and plain(Decimal(str(days)))}
+        median = None if days is None else plain(Decimal(str(days)))
+        told |= {"permits_with_days": total.timed, "days_to_issue_median": median}
     if "permits_per_km2" in asked and km2:
         told |= {"km2": round(km2, 6), "permits_per_km2": round(total.permits / km2, 3)}
     return told

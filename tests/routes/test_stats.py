@@ -70,6 +70,15 @@ async def test_one_reply_gives_several_measures(permits: Store, client: httpx.As
     }
 
 
+async def test_permits_issued_on_the_day_of_application_waited_no_days(store: Store, client: httpx.AsyncClient) -> None:
+    day = date(2013, 2, 1)
+    for zip_code in ("78701", "78702"):
+        store.add_permit(original_zip=zip_code, applied_date=day, issued_date=day)
+    store.publish()
+    document = await ask(client, group_by="zip", measure="days_to_issue_median")
+    assert [total["days_to_issue_median"] for total in (document["total"], *document["groups"])] == [0, 0, 0]
+
+
 async def test_a_permit_counts_in_each_of_its_categories_and_the_reply_says_so(
     permits: Store, client: httpx.AsyncClient
 ) -> None:
