@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Store
 
 README = (ROOT / "README.md").read_text()
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-EXAMPLE = re.compile(r"```sh\ncurl (.*?)```\n```json\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(r"```sh\ncurl ((?:(?!```).)*)```\n```json\n(.*?)```", re.DOTALL)
 
 
 def assert_part(shown: Any, real: Any) -> None:
