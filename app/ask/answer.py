@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.ask.facts import UNITS, Fact, Facts, gather
-from app.ask.grammar import Reading
+from app.ask.grammar import Premise, Reading
 from app.ask.interpreter import Interpretation, Meanings, interpret
 from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
 from app.ask.phrases import MEASURE_PHRASES, describe_group, write_figure
-from app.ask.plan import Plan
+from app.ask.plan import MEASURES, Plan
 from app.ask.planner import Outcome, Planned, Question, plan_question, plan_reading, read_again
 from app.ask.verifier import Verified
 from app.backends.base import Prompt
@@ -304,12 +304,11 @@ def check_premise(planned: Planned, facts: Facts) -> list[dict[str, Any]]:
     premise = planned.reading.premise
     if premise is None or facts.is_declined:
         return []
-    unit = "" if premise.unit == "permits" else " %"
     found = find_claimed(premise.unit, facts)
     if found is None:
-        return [say(f"The {premise.value:,}{unit} of the question was not checked.")]
+        return [say(f"The {write_claimed(premise.value, premise)} of the question was not checked.")]
     real, about = found
-    return [judge(premise.value, unit, real, *about)]
+    return [judge(premise, real, *about)]
 
 
 def find_claimed(unit: str, facts: Facts) -> tuple[int | float, tuple[Fact, ...]] | None:
@@ -320,6 +319,8 @@ def find_claimed(unit: str, facts: Facts) -> tuple[int | float, tuple[Fact, ...]
     wanted: list[Fact] = []
     if unit == "percent":
         wanted = [fact for fact in items if fact.unit == "percent"]
+    elif unit in ("USD", "days"):
+        wanted = [fact for fact in items if fact.unit == unit and plan.kind in MEASURES]
     elif plan.kind in ("count", "joined"):
         wanted = [fact for fact in items if fact.unit == ("permits" if plan.kind == "count" else "addresses")]
     real = wanted[0].value if wanted else None
@@ -338,14 +339,29 @@ def find_change(facts: Facts) -> tuple[float, tuple[Fact, ...]] | None:
     return round((after.value - before.value) / before.value * 100, 1), (before, after)
 
 
-def judge(claimed: Decimal, unit: str, real: object, *facts: Fact) -> dict[str, Any]:
+def judge(premise: Premise, real: int | float, *facts: Fact) -> dict[str, Any]:
     """Say whether a claimed number is the real one; one without decimals is held against the rounded figure."""
-    figure = float(str(real))
-    exponent = claimed.as_tuple().exponent
+    figure, claimed = float(real), float(premise.value)
+    exponent = premise.value.as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0
-    is_right = round(figure, decimals) == float(claimed)
+    is_right = {
+        "exactly": round(figure, decimals) == claimed,
+        "more": figure > claimed,
+        "at_least": figure >= claimed,
+        "less": figure < claimed,
+        "at_most": figure <= claimed,
+    }[premise.bound]
     verdict = "is right" if is_right else "is not right"
-    return say(f"The {claimed:,}{unit} of the question {verdict}: it is {figure:,.10g}{unit}.", *facts)
+    claim = write_claimed(premise.value, premise)
+    bound = premise.bound.replace("_", " ").replace("more", "more than").replace("less", "less than")
+    said = f"The {claim} of the question" if bound == "exactly" else f"That it is {bound} {claim}"
+    return say(f"{said} {verdict}: it is {write_claimed(Decimal(repr(real)), premise)}.", *facts)
+
+
+def write_claimed(value: Decimal, premise: Premise) -> str:
+    """Write a number as the one that is claimed is written."""
+    figure = f"{float(value):,.10g}"
+    return {"permits": figure, "percent": f"{figure} %", "USD": f"${figure}", "days": f"{figure} days"}[premise.unit]
 
 
 def is_earlier(plan: Plan) -> bool:

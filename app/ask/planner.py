@@ -331,7 +331,14 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
         region_kinds=frozenset(register.region_kinds(cities)),
         regions=regions,
         follows=asked.previous_plan is not None,
+        days_before=find_days(asked.previous_plan) if asked.previous_plan else None,
     )
+
+
+def find_days(previous: Plan) -> tuple[date, date] | None:
+    """Give the days of issue that a plan is about, where it says both ends."""
+    first, last = previous.where.issued_from, previous.where.issued_to
+    return (first, last) if first and last else None
 
 
 @lru_cache(maxsize=4096)

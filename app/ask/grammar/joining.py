@@ -1,17 +1,20 @@
 """Two permits at one address: "solar and battery at the same address", "demolition followed by new construction"."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.ask.grammar.comparing import Sides
 from app.ask.grammar.dates import DateMention
 from app.ask.grammar.filters import Part, slot_of
+from app.ask.grammar.lexicon import BETWEEN_PAIR
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import State, Text
 from app.ask.plan import Sequence as Order
 
 _OWNING = frozenset({"with", "have", "has", "having", "had", "got"})
-_GAP = frozenset({"a", "an", "the", "and", "both", "permit", "permits", "new"})
+_GAP = frozenset(BETWEEN_PAIR)
+LONGEST_BETWEEN = 8
+"""Words between what has an address and the first kind: "homes in 78704 with both a pool"."""
 _PAIRED = frozenset({"category", "permit_type"})
 
 
@@ -24,9 +27,17 @@ class Pair:
 
 
 def split_rebuilt(mentions: Sequence[Mention]) -> list[Mention]:
-    """Read "torn down and rebuilt" as a demolition, and a new building behind it."""
+    """Read "torn down and rebuilt", and "rebuilt" behind a demolition, as a new building that follows it."""
     split: list[Mention] = []
     for mention in mentions:
+        if mention.slot == "joined" and mention.values == ("again_built",):
+            if any(one.values == ("demolition",) for one in split):
+                has_then = any(one.values == ("then",) for one in split)
+                split += [] if has_then else [replace(mention, values=("then",), end=mention.at)]
+                split.append(Mention("category", ("new_construction",), mention.at, mention.end))
+            else:
+                split.append(replace(mention, slot="refused", values=()))
+            continue
         if mention.slot == "joined" and mention.values == ("rebuilt",):
             last = mention.end - 1
             split += [
@@ -63,7 +74,7 @@ def opens_address(text: Text, mentions: Sequence[Mention]) -> bool:
     if not objects:
         return False
     between = [token.word for token in text.tokens[objects[-1].end : pair[0].at]]
-    return not _OWNING.isdisjoint(between) and len(between) <= 4
+    return not _OWNING.isdisjoint(between) and len(between) <= LONGEST_BETWEEN
 
 
 def find_pair(text: Text, mentions: Sequence[Mention], parts: Sequence[Part]) -> Pair | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from app.ask.grammar.filters import KIND_FIELDS
 from app.ask.grammar.lexicon import GROUP_CUES, HOMES, MAKERS, RANKED, WAIT
@@ -30,7 +31,7 @@ _GROUPS: dict[str, GroupBy] = {
 PLACES_AND_FIRMS = frozenset({"zip", "district", "region", "company"})
 _PERIODS: dict[str, Period] = {"month": "month", "quarter": "quarter"}
 _MEASURED: dict[Measure, frozenset[str]] = {
-    "days_to_issue": frozenset({"waiting", "wait", "slowest"}),
+    "days_to_issue": frozenset({"waiting", "wait", "slowest", "pace"}),
     "permits_per_km2": frozenset({"density", "densest"}),
 }
 """What groups, years and two sides may be measured by besides number and cost, and the keys that say it."""
@@ -40,10 +41,13 @@ _AVERAGED: dict[Measure, frozenset[str]] = {
     "days_to_issue": frozenset({"median", "mean", "most", "largest"}),
 }
 _VALUED = frozenset({"value_usd", "priciest"})
+_COUNTED = frozenset({"count", "wait", "waiting", "density", "share", "pace", "joined", "changed"})
+"""Beside one of these an average is not one of costs."""
+_NOT_RANKED_BY = frozenset({"pace"})
 # Words that are understood only where they say something for the kind that was chosen; elsewhere they are left over.
 _SAYING: dict[Kind, frozenset[str]] = {
-    "compare": frozenset({"compare", "than", "more", "count", "value_usd", "priciest", "change"}),
-    "series": frozenset({"series", "period", "change", "count", "most", "value_usd", "priciest", "largest"}),
+    "compare": frozenset({"compare", "than", "more", "pace", "count", "value_usd", "priciest", "change"}),
+    "series": frozenset({"series", "period", "change", "pace", "count", "most", "value_usd", "priciest", "largest"}),
     "share": frozenset({"share", "count"}),
     "density": frozenset({"density", "count"}),
     "waiting": frozenset({"waiting", "wait", "mean", "median", "count"}),
@@ -79,7 +83,8 @@ class Signs:
 
     compares: bool
     changes: bool
-    claims_number: bool
+    claims: Literal["permits", "percent", "USD", "days"] | None
+    """The unit of a number that is claimed."""
     is_narrowed: bool
     """By a place or by days."""
     is_around_point: bool
@@ -94,6 +99,8 @@ def decide(mentions: Sequence[Mention], text: Text, signs: Signs) -> Wish:
     keys = {key_of(mention) for mention in mentions}
     if "wait" in keys and not waits_for_permit(mentions, text):
         keys.remove("wait")
+    if signs.claims == "USD" or _averages_costs(keys):
+        keys.add("value_usd")
     group_by = _find_group(mentions, text)
     kind = _choose_kind(keys, group_by, signs)
     return Wish(
@@ -110,13 +117,19 @@ def _choose_measure(kind: Kind | None, keys: Collection[str]) -> Measure:
     if kind is None or kind not in FREE_MEASURE:
         return MEASURES.get(kind, "permits") if kind else "permits"
     for measure, cues in _MEASURED.items():
-        if not cues.isdisjoint(keys):
+        if not cues.isdisjoint(keys) and not (kind == "top" and _NOT_RANKED_BY.issuperset(cues & set(keys))):
             return measure
     if _VALUED.isdisjoint(keys):
         return "permits"
     if "median" in keys:
         return "median_value_usd"
     return "mean_value_usd" if "mean" in keys else "value_usd"
+
+
+def _averages_costs(keys: Set[str]) -> bool:
+    """Tell "the average remodel", which is of costs, from "the average number of remodels"."""
+    is_average = not keys.isdisjoint({"mean", "median"})
+    return is_average and keys.isdisjoint(_COUNTED) and not keys.isdisjoint(_SUBJECTS | {"group"})
 
 
 def _find_period(mentions: Sequence[Mention]) -> Period | None:
@@ -156,11 +169,11 @@ def _choose_kind(keys: Set[str], group_by: GroupBy | None, signs: Signs) -> Kind
         ("share", "share" in keys and "change" not in keys),
         ("series", "series" in keys or "period" in keys or signs.changes),
         ("top", group_by is not None),
-        ("waiting", not _MEASURED["days_to_issue"].isdisjoint(keys - {"slowest"})),
+        ("waiting", not {"waiting", "wait"}.isdisjoint(keys) or signs.claims == "days"),
         ("density", "density" in keys),
         ("median", "median" in keys and "value_usd" in keys),
         ("mean", "mean" in keys and "value_usd" in keys),
-        ("count", "count" in keys or signs.claims_number),
+        ("count", "count" in keys or signs.claims == "permits"),
         ("list", "top" in keys or not _ORDERS.keys().isdisjoint(keys)),
         ("sum", "value_usd" in keys),
         ("count", "total" in keys),
@@ -246,7 +259,8 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
             continue
         if mention.slot == "group" and _is_understood(mention, mentions, text, wish):
             continue
-        if mention.slot == "group" or key_of(mention) in _CONDITIONAL - used or _narrows(mention, text):
+        narrows = wish.kind != "joined" and _narrows(mention, mentions, text)
+        if mention.slot == "group" or key_of(mention) in _CONDITIONAL - used or narrows:
             yield mention
     if "largest" in keys and wish.order == "largest":
         yield from _sized(mentions, text)
@@ -257,9 +271,13 @@ def find_said(mentions: Sequence[Mention], unused: Sequence[Mention]) -> frozens
     return frozenset(key_of(mention) for mention in mentions if mention not in unused)
 
 
-def _narrows(mention: Mention, text: Text) -> bool:
-    """Whether a thing is not just any that has permits: "how many houses have solar"."""
-    return mention.slot == "object" and text.tokens[mention.at].word in HOMES["objects"]
+def _narrows(mention: Mention, mentions: Sequence[Mention], text: Text) -> bool:
+    """Whether a thing is not just any that has permits, or is counted itself: "how many houses have solar"."""
+    is_counted = any(key_of(other) == "count" and other.end == mention.at for other in mentions)
+    is_people = text.tokens[mention.at].word == "people"
+    return mention.slot == "object" and (
+        text.tokens[mention.at].word in HOMES["objects"] or (is_counted and not is_people)
+    )
 
 
 def _sized(mentions: Sequence[Mention], text: Text) -> Iterator[Mention]:

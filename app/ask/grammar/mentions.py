@@ -51,7 +51,11 @@ def take_mentions(text: Text, context: Context) -> list[Mention]:
 
 
 def _free_words(text: Text) -> list[str]:
-    return [token.word if token.state is State.FREE else "|" for token in text.tokens]
+    """Give each word that may be part of a phrase; a span that stands for a value is none."""
+    return [
+        token.word if token.state is State.FREE and token.value is None and not token.is_folded else "|"
+        for token in text.tokens
+    ]
 
 
 def take_own_words(text: Text, context: Context) -> list[Mention]:

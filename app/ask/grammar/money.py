@@ -40,8 +40,8 @@ _VALUED = (
     r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)(?: is| was| of| at)? )"
 )
 _SIMPLE = r"(?<!no )(?<!not )"
-_ABOVE = rf"over|above|{_SIMPLE}more than|greater than|(?<!not )exceeding|in excess of|>"
-_BELOW = rf"under|below|{_SIMPLE}less than|lower than|cheaper than|<"
+_ABOVE = rf"over|above|north of|{_SIMPLE}more than|greater than|(?<!not )exceeding|in excess of|>"
+_BELOW = rf"under|below|south of|{_SIMPLE}less than|lower than|cheaper than|<"
 _LOW = (
     rf"(?:(?P<strict>{_ABOVE})|at least|no less than|not less than|upwards? of|minimum(?: of)?|min|starting at"
     r"|no lower than)"
@@ -59,6 +59,7 @@ _AT_MOST = (
     rule(rf"{_VALUED}?(?:{_HIGH} {_MONEY}|{_MONEY} {_OR_LESS})"),
     rule(rf"{_VALUED}{_HIGH} {_FIGURE}(?: {_SCALE})?"),
 )
+_EXACT = rule(rf"{_VALUED}?(?:at )?(?:exactly|precisely) {_MONEY}")
 _UNHELD = rule(rf"(?:{_ABOVE}|{_BELOW}|at least|at most) {_MONEY}")
 _CENT = Decimal("0.01")
 
@@ -67,7 +68,7 @@ def take_value_bounds(text: Text) -> Bounds:
     """Take the least and the greatest value, in US dollars, that the question names."""
     for pattern in _AMOUNTS:
         text.fold(pattern, _MONEY, _read_amount)
-    if (bounds := _take_range(text)) is not None:
+    if (bounds := _take_range(text) or _take_exact(text)) is not None:
         return bounds
     low = _take_bound(text, _AT_LEAST, _CENT, lambda amount: amount <= VALUE_MAX_USD)
     high = _take_bound(text, _AT_MOST, -_CENT, lambda amount: amount >= (low or 0))
@@ -103,6 +104,16 @@ def _take_range(text: Text) -> Bounds | None:
             low, high = sorted(amount for amount in amounts if isinstance(amount, Decimal))
             return low, high
     return None
+
+
+def _take_exact(text: Text) -> Bounds | None:
+    """Take an amount that is to be met to the cent."""
+    found = text.find(_EXACT)
+    if found is None:
+        return None
+    text.take(found)
+    amount = next(value for value in text.values(found) if isinstance(value, Decimal))
+    return amount, amount
 
 
 def _take_bound(

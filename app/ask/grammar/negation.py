@@ -20,6 +20,7 @@ _READABLE = frozenset(NEGATION["readable"])
 _BETWEEN = frozenset(NEGATION["between"])
 _JOINTS = frozenset(NEGATION["joints"])
 _ASKING = frozenset(NEGATION["asking"])
+_POSTPOSED = frozenset(NEGATION["postposed"])
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ def set_aside_negations(text: Text) -> str | None:
 def take_signs(text: Text) -> list[Sign] | None:
     """Take the words that leave something out, or give None where one of them, or their number, cannot be read."""
     found = text.find_all(_SIGN)
+    has_neither = any(span.match.group() == "neither" for span in found)
+    if has_neither:
+        text.take(*(span for span in found if span.match.group() == "nor"))
+        found = [span for span in found if span.match.group() != "nor"]
     if len(found) > MOST_READ or not all(_is_readable(text, span) for span in found):
         return None
     text.take(*found)
@@ -51,9 +56,11 @@ def take_signs(text: Text) -> list[Sign] | None:
 
 
 def _is_readable(text: Text, found: Found) -> bool:
+    before = text.words_before(found.first, 2)
+    if found.match.group() == "no":
+        return before[:1] == [","] or before[:1] == ["but"]
     if found.match.group() not in _READABLE:
         return False
-    before = text.words_before(found.first, 2)
     is_asking = found.match.group() == "not" and bool(before) and before[0] in _ASKING
     return not (is_asking and (len(before) == 1 or before[1] == ","))
 
@@ -61,7 +68,7 @@ def _is_readable(text: Text, found: Found) -> bool:
 def find_left_out(text: Text, signs: Sequence[Sign], parts: Sequence[Part]) -> list[list[Part]] | None:
     """Give what each sign leaves out, or None where one leaves out what no filter holds, or something also wanted."""
     row = sorted(parts, key=lambda part: part.at)
-    found = [_find_behind(text, sign, row) for sign in signs]
+    found = [_find_before(text, sign, row) or _find_behind(text, sign, row) for sign in signs]
     left_out = [part for run in found if run for part in run]
     if not all(found) or len({(part.at, part.end) for part in left_out}) < len(left_out):
         return None
@@ -69,6 +76,18 @@ def find_left_out(text: Text, signs: Sequence[Sign], parts: Sequence[Part]) -> l
     if any(value in wanted for part in left_out for value in _values(part)):
         return None
     return [run for run in found if run]
+
+
+def _find_before(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | None:
+    """Give the part before "excluded" where that ends its clause: "pools, commercial ones excluded"."""
+    words = [token.word for token in text.tokens[sign.at : sign.end + 1]]
+    if words[0] not in _POSTPOSED or words[sign.end - sign.at :] not in ([], [","]):
+        return None
+    before = [part for part in row if part.end <= sign.at]
+    if not before or not _BETWEEN.issuperset(_words(text, before[-1].end, sign.at)):
+        return None
+    opens = text.tokens[before[-1].at - 1].word if before[-1].at else ","
+    return [before[-1]] if opens in {",", "with", "and", "the", "any", "all"} else None
 
 
 def _find_behind(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | None:

@@ -195,9 +195,14 @@ def take_zips(text: Text) -> Iterator[Mention]:
 
 
 _CARDINALS = "|".join(word for word, value in NUMBERS.items() if 1 <= value <= 20)
+_ONE = rf"(?:[0-9]{{1,2}}|{_CARDINALS})"
+_TOO = rf"(?: (?:d|cd|district))? {_ONE}"
+_NUMBER_SIGN = "(?:number |no |# )?"
+# Commas alone part no more than "districts 1, 2 and 3": "district 5, 10 newest" has one.
 _DISTRICT = rule(
-    rf"(?:city )?(?:council )?districts? (?:number |no |# )?(?P<said>[0-9]{{1,2}}|{_CARDINALS})"
-    rf"(?:(?: ,)? (?:and|or) (?P<too>[0-9]{{1,2}}|{_CARDINALS}))?(?! (?:{_SUFFIX})(?![^ ]))"
+    rf"(?:(?:city )?(?:council )?districts {_NUMBER_SIGN}(?P<several>{_ONE}(?:(?: ,)?(?: (?:and|or|,|[+])){_TOO})*)"
+    rf"|(?:(?:city )?(?:council )?district {_NUMBER_SIGN}|(?:d|cd) )(?P<said>{_ONE}(?: (?:and|or|[+]){_TOO})*))"
+    rf"(?! (?:{_SUFFIX})(?![^ ]))"
 )
 _REGION_CUES = frozenset(
     "in near around inside within for at across throughout of to from vs versus than and or with".split()
@@ -213,8 +218,8 @@ def take_districts(text: Text) -> Iterator[Mention]:
     found = text.find_all(_DISTRICT)[:WORDS_MAX]
     text.take(*found)
     for span in found:
-        said = filter(None, span.match.group("said", "too"))
-        yield Mention("district", tuple(str(NUMBERS.get(one, one)) for one in said), span.first, span.end)
+        said = (str(NUMBERS.get(one, one)) for one in (span.match["several"] or span.match["said"]).split(" "))
+        yield Mention("district", tuple(one for one in said if one.isdecimal()), span.first, span.end)
 
 
 def take_regions(text: Text, context: Context) -> Iterator[Mention]:
@@ -254,7 +259,8 @@ def _find_region(text: Text, index: int, regions: Mapping[str, tuple[str, ...]],
         before = [word for word in text.words_before(index, 2) if word != "the"]
         behind = tokens[index + count].word if index + count < len(tokens) else ""
         is_street = behind in _STREET_SIGN or (before[:1] and before[0] in STREETS["directions"])
-        is_named = behind in _REGION_BEHIND or not _REGION_CUES.isdisjoint(before[:1])
+        is_first = not before or before[0] == ","
+        is_named = count > 1 or is_first or behind in _REGION_BEHIND or not _REGION_CUES.isdisjoint(before[:1])
         is_alone = _KNOWN.union(STOP_WORDS).isdisjoint(words) and len("".join(words)) > 4
         if not is_street and (is_named or is_alone):
             return count

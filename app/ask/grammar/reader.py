@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import cast
 
+from app.ask.grammar.claims import fold_bounds, take_premise, take_tags
 from app.ask.grammar.comparing import Sides, changes_over_years, find_comparison
-from app.ask.grammar.counts import take_limit, take_premise
-from app.ask.grammar.dates import DateMention, take_dates
+from app.ask.grammar.counts import take_limit
+from app.ask.grammar.dates import DateMention, Period, take_dates
 from app.ask.grammar.doubts import find_together, find_unclear, quote
 from app.ask.grammar.filters import FIELDS, Part, build_filter
 from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
@@ -40,6 +41,8 @@ class _Heard:
     placed: Reading
     """The reading so far: where, how far, and what is negated."""
     today: date
+    is_tagged: bool = False
+    """Whether it ends in "correct?" or the like."""
     left_out: list[Part] = field(default_factory=list)
 
     @property
@@ -71,10 +74,11 @@ def read(question: str, *, today: date, context: Context) -> Reading:
 def _hear(question: str, today: date, context: Context) -> _Heard | None:
     """Hear a question of which all that is negated can be left out by a filter; None where it cannot."""
     text = Text(question)
+    is_tagged = take_tags(text)
     signs = take_signs(text)
     if signs is None:
         return None
-    heard = _hear_rest(text, today, context)
+    heard = replace(_hear_rest(text, today, context), is_tagged=is_tagged)
     if not signs:
         return _settle(heard, context)
     runs = find_left_out(text, signs, heard.parts)
@@ -93,22 +97,25 @@ def _hear(question: str, today: date, context: Context) -> _Heard | None:
 def _hear_without_negated(question: str, today: date, context: Context) -> _Heard:
     """Hear a question with every clause that is negated left over."""
     text = Text(question)
+    is_tagged = take_tags(text)
     negation = set_aside_negations(text)
     heard = _settle(_hear_rest(text, today, context), context)
-    return replace(heard, placed=replace(heard.placed, negation=negation))
+    return replace(heard, is_tagged=is_tagged, placed=replace(heard.placed, negation=negation))
 
 
 def _hear_rest(text: Text, today: date, context: Context) -> _Heard:
     """Run the rules in their order: where, how much, when, how far, and then the phrases."""
     place, at_place = take_place(text, context)
-    own = [*take_own_words(text, context), *take_regions(text, context), *take_districts(text)]
+    own = [*take_own_words(text, context), *take_regions(text, context)]
     correct_spelling(text)
+    own += take_districts(text)
     bounds = take_value_bounds(text)
     unheld = _quote_found(text, find_unheld_bound(text))
-    dates = take_dates(text, today)
+    dates = take_dates(text, today, before=Period(*context.days_before) if context.days_before else None)
     fold_distances(text)
     unheld = unheld or _quote_found(text, find_least_distance(text))
     radius_m = take_radius(text)
+    fold_bounds(text)
     mentions = sorted([*own, *take_zips(text), *take_mentions(text, context)], key=lambda mention: mention.at)
     placed = Reading(
         place=place, at_place=at_place and radius_m is None, radius_m=radius_m, unclear=unheld, notes=_find_notes(text)
@@ -244,12 +251,12 @@ def _find_here(text: Text, mentions: Sequence[Mention]) -> tuple[Place | None, b
 def _interpret(heard: _Heard, context: Context) -> Reading:
     """Decide what it all comes to together, and leave over what does not fit."""
     text, mentions, placed = heard.text, heard.mentions, heard.placed
-    premise = take_premise(text, mentions)
+    premise = take_premise(text, mentions, is_tagged=heard.is_tagged)
     pair = find_pair(text, mentions, heard.parts)
     sides = None if pair else find_comparison(mentions, heard.parts, premise, text)
     wish = decide(mentions, text, _read_signs(heard, context, sides, premise, pair))
     wish, region_kind = _find_region_kind(wish, context)
-    share = find_share(mentions, heard.parts, text) if wish.kind == "share" else None
+    share = _find_share(heard) if wish.kind == "share" else None
     since = _find_since(heard) if wish.kind == "changed" else None
     limit = take_limit(text, mentions, wish)
     sides = pair.sides if pair else share.sides if share else sides
@@ -272,6 +279,8 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         joins=pair is not None,
         unused=find_gaps(unused, wish.kind),
     )
+    if wish.kind in {"mean", "median"} and leftovers and not any(key_of(one) == "value_usd" for one in mentions):
+        unclear = unclear or _quote_key(heard, wish.kind)
     if share and not _is_whole(share, where, other, is_part_without=is_part_without):
         unclear = unclear or _quote_key(heard, "share")
     return replace(
@@ -302,6 +311,11 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         notes=(*placed.notes, *_note_average(heard, wish)),
         said=find_said(mentions, unused),
     )
+
+
+def _find_share(heard: _Heard) -> Share | None:
+    is_narrowed = heard.bounds != (None, None) or bool(heard.left_out)
+    return find_share(heard.mentions, heard.parts, heard.text, is_narrowed=is_narrowed)
 
 
 def _find_region_kind(wish: Wish, context: Context) -> tuple[Wish, str | None]:
@@ -372,7 +386,7 @@ def _read_signs(
     return Signs(
         compares=sides is not None,
         changes=pair is None and changes_over_years(heard.mentions, heard.dates, heard.text),
-        claims_number=premise is not None and premise.unit == "permits",
+        claims=premise.unit if premise else None,
         is_narrowed=is_placed or has_zip or bool(heard.dates),
         is_around_point=is_placed or (context.has_point and not has_zip),
         joins=pair is not None,

@@ -64,12 +64,16 @@ class Intersection:
 Place = Here | Point | Address | Block | Intersection
 
 
+Bound = Literal["exactly", "more", "at_least", "less", "at_most"]
+
+
 @dataclass(frozen=True)
 class Premise:
     """A number that the question takes for granted; a percentage of change is negative where less is claimed."""
 
     value: Decimal
-    unit: Literal["permits", "percent"]
+    unit: Literal["permits", "percent", "USD", "days"]
+    bound: Bound = "exactly"
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Context:
     """The kinds of areas that are loaded, as their source calls them."""
     follows: bool = False
     """Whether the plan of a question before came with this one."""
+    days_before: tuple[date, date] | None = None
+    """The first and the last day that the plan before was about."""
     regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The names of the regions that are loaded, as rules see them, each with the ids that it may stand for."""
     meanings: Mapping[str, Category] = field(default_factory=dict)

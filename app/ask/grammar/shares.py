@@ -27,8 +27,11 @@ class Share:
     is_bare: bool = False
 
 
-def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text) -> Share | None:
-    """Find part and whole, where a question has a word for a share; the whole holds for the part too."""
+def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text, *, is_narrowed: bool) -> Share | None:
+    """Find part and whole, where a question has a word for a share; the whole holds for the part too.
+
+    ``is_narrowed`` tells whether cost, or what is left out, narrows permits down beside ``parts``.
+    """
     share = next((mention for mention in mentions if key_of(mention) == "share"), None)
     if share is None:
         return None
@@ -49,6 +52,9 @@ def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text) -
         said = before
     else:
         said = [one for one in behind if slot_of(one) in KIND_FIELDS]
+        if is_narrowed:
+            # "What share of pool permits over $50,000": nothing else can be the part.
+            return Share(_to_sides([], list(parts)), share.at, is_bare=True)
         last = max((one.at for one in said), default=None)
         if len({slot_of(one) for one in said}) > 1:
             # "What share of pool permits expired": a status behind its noun is a verb.
