@@ -8,6 +8,7 @@ told in one sentence, each name with its own figure.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -82,7 +83,7 @@ class Verifier:
         """Tell whether a sentence says what a fact says, no more and no less."""
         claimed, supported = content(tokens), content(said)
         points_back = not POINTERS.isdisjoint(tokens)
-        if not any(is_number(token) or token == "no" for token in claimed):  # noqa: S105 - a word of a sentence
+        if not any(is_number(token) or token in {"no", "equal"} for token in claimed):
             return False
         if set(claimed) - set(supported) - (POINTERS if points_back else set()):
             return False
@@ -142,13 +143,20 @@ def is_number(token: str) -> bool:
 
 
 def keeps_neighbours(tokens: list[str], said: list[str], kept: list[str]) -> bool:
-    """Tell whether each number stands beside a word that it stands beside in the fact, and as often as there.
+    """Tell whether each number stands beside a word that only it stands beside in the fact, and as often as there.
 
+    A number that shares all such words with others keeps both its sides: "in March 78724" takes the place of a year.
     ``kept`` is the fact without the words that the sentence leaves out.
     """
     pairs = {*neighbours(said), *neighbours(kept)}
+    shared = Counter(neighbour for _, neighbour in pairs)
+    telling = {pair for pair in pairs if shared[pair[1]] == 1}
+    told = {number for number, _ in telling}
     for place, token in enumerate(tokens):
-        if is_number(token) and not pairs & {(token, neighbour) for neighbour in around(tokens, place)}:
+        if not is_number(token):
+            continue
+        beside = {(token, neighbour) for neighbour in around(tokens, place)}
+        if not (beside & telling if token in told else beside <= pairs):
             return False
     numbers = sorted(filter(is_number, tokens))
     return all(numbers.count(number) <= said.count(number) for number in numbers)

@@ -86,6 +86,8 @@ class Ledger:
             case "compare" if measure in MEASURES:
                 sides = (self.total(form, side)[MEASURES[measure]] for side in ("where", "versus"))
                 return Answer(tuple(one(side) for side in sides))
+            case "top" if measure == "permits_per_km2" and form["group_by"] not in AREA_KM2:
+                return Answer(is_known=False)
             case "top":
                 return Answer(tuple(one(figure) for figure in self.rank(form, measure, limit or LIMIT)))
             case "series" if measure in MEASURES:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import eq, ge, gt, le, lt
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ ONE_PERMIT = re.compile(r"/permits/[^/?]+/([^/?]+)")
 BY_CONVENTION = frozenset({"kind", "order", "limit", "measure", "sequence"})
 DAYS = frozenset({"issued_from", "issued_to", "applied_from", "applied_to", "since"})
 WRONG = re.compile(r"\bnot (?:right|correct|true)\b", re.IGNORECASE)
+BOUNDS = {"exactly": eq, "more": gt, "at_least": ge, "less": lt, "at_most": le}
+"""What a premise claims of its number."""
 RIGHT = re.compile(r"\b(?:right|correct|true)\b", re.IGNORECASE)
 
 
@@ -170,14 +173,17 @@ def check_premise(asked: Asked, reply: Reply, plan: Form | None, ledger: Ledger)
     """Whether the answer judges the number that the question took for granted as SQL does."""
     if reply.outcome != "answer" or plan is None or asked.premise is None:
         return None
-    figures = [figure[0] or 0 for figure in ledger.answer(settle(asked.meant.form)).figures]
+    found = ledger.answer(settle(asked.meant.form)).figures
+    if any(figure[0] is None for figure in found):
+        return None  # there is nothing that the number could be held against
+    figures = [figure[0] or 0 for figure in found]
     claimed = f"{asked.premise:,.10g}"
     said = [one["text"] for one in reply.document["answer"]["sentences"] if claimed in one["text"]]
     if len(figures) > 1:
         before, after = figures[:2]
         is_true = bool(before) and abs(round((after - before) / before * 100)) == asked.premise
     else:
-        is_true = figures[0] == asked.premise
+        is_true = BOUNDS[asked.bound](figures[0], asked.premise)
     verdicts = [not WRONG.search(text) for text in said if RIGHT.search(text)]
     return bool(verdicts) and verdicts[0] == is_true
 

@@ -35,6 +35,7 @@ class Asked:
     sent: tuple[float, float] | None = None
     previous: Mapping[str, Any] | None = None
     premise: float | None = None
+    bound: str = "exactly"
     lacks: tuple[str, ...] = field(default=())
     """What the register would have to have for an answer."""
 
@@ -84,6 +85,7 @@ def _read(entry: Mapping[str, Any], document: Mapping[str, Any], slots: Slots, h
         sent=(lat, lng) if entry.get("sent") else None,
         previous=write_plan(settle(expand_gold(entry["previous"], spots))) if "previous" in entry else None,
         premise=entry.get("premise"),
+        bound=entry.get("bound", "exactly"),
         lacks=lacks,
     )
 

@@ -14,6 +14,7 @@ from app.ask.grammar.text import State, Text
 
 MOST_CROSSED = 12
 """With more parts than that no word tells two sides apart, which bounds the time that looking for it takes."""
+_KINDS = frozenset({"category", "permit_type"})
 _DIVIDING = frozenset({"with", "to", "and", "or", ","})
 _CHOOSING = frozenset({"were", "was", "are", "is", "did", "do", "does", "which", "what", "has", "have"})
 _ASKING = frozenset({"how", "has", "have", "are", "is", "did", "do", "does"})
@@ -125,7 +126,11 @@ def _find_around(parts: Sequence[Part], than: int) -> Sides | None:
     contested = {slot_of(part) for part in before} & {slot_of(part) for part in after}
     contested = {slot for slot in contested if _said(before, slot) != _said(after, slot)}
     if not contested:
-        return None
+        # "Fire permits outnumber sprinklers": two kinds of things, each told by another field.
+        kinds = [[slot_of(part) for part in side if slot_of(part) in _KINDS] for side in (before, after)]
+        if list(map(len, kinds)) != [1, 1] or kinds[0] == kinds[1]:
+            return None
+        contested = {*kinds[0], *kinds[1]}
     shared = [part for part in parts if slot_of(part) not in contested]
     left, right = ([part for part in side if slot_of(part) in contested] for side in (before, after))
     return Sides(shared + left, shared + right, [])

@@ -48,6 +48,9 @@ def _asks_rows(text: Text, index: int, mentions: Sequence[Mention]) -> bool:
 
 def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
     """Whether one row is meant: an order and a noun in the singular, "the" before it, or the day when it was."""
+    if text.tokens[0].word == "which" and _slot_at(mentions, 1) in _COUNTED:
+        asked = next(mention for mention in mentions if mention.at <= 1 < mention.end)
+        return not text.tokens[asked.end - 1].word.endswith("s")
     for mention in mentions:
         if mention.slot != "order":
             continue

@@ -15,6 +15,7 @@ _OWNING = frozenset({"with", "have", "has", "having", "had", "got"})
 _GAP = frozenset(BETWEEN_PAIR)
 LONGEST_BETWEEN = 8
 """Words between what has an address and the first kind: "homes in 78704 with both a pool"."""
+_LATER = frozenset({"later", "after", "afterwards", "then", "second", "next"})
 _PAIRED = frozenset({"category", "permit_type"})
 
 
@@ -56,6 +57,14 @@ def read_after(text: Text, mentions: Sequence[Mention]) -> list[Mention]:
     if len(pair) != 2:
         return list(mentions)
     gap = range(pair[0].end, pair[1].at)
+    firsts = [at for at in gap if text.tokens[at].word == "first"]
+    behind = [token.word for token in text.tokens[pair[1].end : pair[1].end + 2]]
+    if firsts and not _LATER.isdisjoint(behind):
+        text.mark([(firsts[0], firsts[0] + 1)], State.TAKEN)
+        ends = range(pair[1].end, pair[1].end + len(behind))
+        text.mark(((at, at + 1) for at in ends if text.tokens[at].word in _LATER), State.TAKEN)
+        then = Mention("joined", ("then",), firsts[0], firsts[0] + 1)
+        return sorted([*mentions, then], key=lambda mention: mention.at)
     words = [(at, text.tokens[at].word) for at in gap if text.tokens[at].word not in _GAP]
     if len(words) != 1 or words[0][1] not in {"after", "before"}:
         return list(mentions)

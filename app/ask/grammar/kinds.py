@@ -92,6 +92,8 @@ class Signs:
     """Whether permits of two kinds at one address are meant."""
     is_since: bool = False
     """Whether a day is said since when, up to now."""
+    follows: bool = False
+    """Whether the plan of a question before came with this one."""
 
 
 def decide(mentions: Sequence[Mention], text: Text, signs: Signs) -> Wish:
@@ -99,7 +101,7 @@ def decide(mentions: Sequence[Mention], text: Text, signs: Signs) -> Wish:
     keys = {key_of(mention) for mention in mentions}
     if "wait" in keys and not waits_for_permit(mentions, text):
         keys.remove("wait")
-    if signs.claims == "USD" or _averages_costs(keys):
+    if signs.claims == "USD" or _averages_costs(keys, follows=signs.follows):
         keys.add("value_usd")
     group_by = _find_group(mentions, text)
     kind = _choose_kind(keys, group_by, signs)
@@ -126,10 +128,10 @@ def _choose_measure(kind: Kind | None, keys: Collection[str]) -> Measure:
     return "mean_value_usd" if "mean" in keys else "value_usd"
 
 
-def _averages_costs(keys: Set[str]) -> bool:
+def _averages_costs(keys: Set[str], *, follows: bool) -> bool:
     """Tell "the average remodel", which is of costs, from "the average number of remodels"."""
     is_average = not keys.isdisjoint({"mean", "median"})
-    return is_average and keys.isdisjoint(_COUNTED) and not keys.isdisjoint(_SUBJECTS | {"group"})
+    return is_average and keys.isdisjoint(_COUNTED) and (follows or not keys.isdisjoint(_SUBJECTS | {"group"}))
 
 
 def _find_period(mentions: Sequence[Mention]) -> Period | None:
@@ -238,7 +240,8 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
     """Give the mentions that say nothing for the kind that was chosen."""
     used = set(_SAYING[wish.kind]) if wish.kind else set()
     used |= _MEASURED.get(wish.measure, frozenset()) | _AVERAGED.get(wish.measure, frozenset())
-    if "wait" in used and not waits_for_permit(mentions, text):
+    keys = {key_of(mention) for mention in mentions}
+    if "wait" in used and "waiting" not in keys and not waits_for_permit(mentions, text):
         used.remove("wait")
     if wish.order:
         used |= {key for key, order in _ORDERS.items() if order == wish.order}
@@ -246,7 +249,6 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
         used.add("value_usd")
     if wish.order == "newest":
         used.add("when")
-    keys = {key_of(mention) for mention in mentions}
     if not used.isdisjoint(keys & {"value_usd", "change"}):
         used.add("how_much")
     if has_subject(mentions):

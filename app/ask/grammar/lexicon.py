@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,6 +135,7 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     yield from _valued("group", _KINDS["group"], str)
     yield from _valued("order", _KINDS["order"], str, plurals=False)
     yield from _valued("kind", _KINDS["kind"], str, plurals=False)
+    yield from ((phrase, Meaning("kind", ("waiting",))) for phrase in _waits())
     yield from _valued("measure", _KINDS["measure"], str)
     yield from _valued("period", _KINDS["period"], str, plurals=False)
     yield from _valued("joined", _KINDS["joined"], str, plurals=False)
@@ -146,6 +148,14 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     )
     yield from ((cue, Meaning("premise")) for cue in _KINDS["premise"]["cues"])
     yield from ((name, Meaning("other_city", (name,))) for name in load("cities")["names"])
+
+
+def _waits() -> Iterator[str]:
+    """Give the ways to tell a wait by its two ends: "from filing to approval"."""
+    parts = _KINDS["waited"]
+    for head, begin, link, end in product(parts["heads"], parts["begins"], parts["links"], parts["ends"]):
+        if head or link != "and":
+            yield f"{head}{begin} {link} {end}"
 
 
 def _valued(

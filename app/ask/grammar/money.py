@@ -20,7 +20,7 @@ _SCALE = rf"(?P<scale>{'|'.join(sorted(_SCALES, key=len, reverse=True))})"
 _SURE_SCALE = r"(?P<scale>k|grand|thousand|mil|million|bn|billion)"
 _DOLLARS = r"(?:us dollars|dollars?|usd|bucks)"
 _FIGURE = rf"(?P<figure>{AMOUNT})"
-_FIGURE_OR_ONE = rf"(?:{_FIGURE}|(?P<half>half an?)|an?)"
+_FIGURE_OR_ONE = rf"(?:{_FIGURE}|(?P<part>half an?|(?:a |one )?quarter(?: of)?(?: an?)?)|an?)"
 _MONEY = "§money"
 # Without a dollar sign a large number of things is not an amount ("more than 2 thousand permits").
 _THINGS = "permits?|projects?|pools?|people|homes?|houses?|jobs?|times|sq|square|sqft|feet|ft|miles?|kw"
@@ -83,11 +83,17 @@ def find_unheld_bound(text: Text) -> Found | None:
 def _read_amount(match: re.Match[str]) -> Decimal | None:
     """Give an amount in dollars, or None for one that no filter takes."""
     groups = match.groupdict()
-    amount = parse_amount(groups["figure"]) if groups["figure"] else Decimal("0.5" if groups["half"] else 1)
+    amount = parse_amount(groups["figure"]) if groups["figure"] else _read_part(groups["part"])
     if not (groups.get("high") and amount > parse_amount(groups["high"])):
         amount *= _SCALES[groups["scale"]] if groups.get("scale") else 1
     amount = round(amount, 2)
     return amount if amount <= VALUE_MAX_USD else None
+
+
+def _read_part(part: str | None) -> Decimal:
+    if part is None:
+        return Decimal(1)
+    return Decimal("0.5" if part.startswith("half") else "0.25")
 
 
 def _take_range(text: Text) -> Bounds | None:

@@ -127,7 +127,7 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
     """Settle what words mean beside each other, once it is known which of them are left out."""
     text = heard.text
     mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
-    mentions = _read_new_since(heard, _read_going_up(text, mentions))
+    mentions = _read_new_since(heard, _read_going_up(text, _read_how_much_of(text, mentions)))
     is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
     together = () if is_joined else find_together(text, mentions)
     mentions = _read_homes(text, mentions if is_joined else _drop_unmeant(text, mentions))
@@ -170,11 +170,22 @@ def _says_changed(mention: Mention, text: Text) -> bool:
     return not CHANGED["before"].isdisjoint(words[: mention.at])
 
 
+def _read_how_much_of(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Read "how much of 2014's demolitions was" as a share: what stands between was a date's already."""
+    return [
+        replace(mention, slot="kind", values=("share",))
+        if mention.slot == "how_much" and [token.word for token in text.tokens[mention.end : mention.end + 1]] == ["of"]
+        else mention
+        for mention in mentions
+    ]
+
+
 def _read_going_up(text: Text, mentions: list[Mention]) -> list[Mention]:
     """Tell "have pools gone up" from "how many signs have gone up", where they were built."""
     rising = [mention for mention in mentions if mention.slot == "change" and _said(mention, text) in GOING_UP["words"]]
     asked = [token.word for token in text.tokens[:2]]
-    if not rising or (asked[:1] and asked[0] in GOING_UP["asking"] and asked[-1] not in GOING_UP["things"]):
+    is_asked = bool(asked) and asked[0] in GOING_UP["asking"] and asked[-1] not in GOING_UP["things"]
+    if not rising or is_asked or any(token.word in {"%", "percent", "pct"} for token in text.tokens):
         return mentions
     return [replace(mention, slot="subject") if mention in rising else mention for mention in mentions]
 
@@ -301,7 +312,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         limit=limit,
         place=placed.place or _implied_place(heard, wish.order, leftovers),
         has_subject=has_subject(mentions) or without is not None,
-        declined=_find_topic(mentions, unused),
+        declined=_find_topic(text, mentions, unused, compares=wish.kind == "compare"),
         premise=premise,
         unclear=unclear,
         leftovers=leftovers,
@@ -391,6 +402,7 @@ def _read_signs(
         is_around_point=is_placed or (context.has_point and not has_zip),
         joins=pair is not None,
         is_since=_find_since(heard) is not None,
+        follows=context.follows,
     )
 
 
@@ -414,13 +426,14 @@ def _implied_place(heard: _Heard, order: Order | None, leftovers: tuple[str, ...
     return Here() if order == "nearest" and heard.says("order") and not leftovers else None
 
 
-def _find_topic(mentions: Sequence[Mention], unused: Sequence[Mention]) -> Topic | None:
+def _find_topic(text: Text, mentions: Sequence[Mention], unused: Sequence[Mention], *, compares: bool) -> Topic | None:
+    """Find what permits say nothing of; "by how much does" one side exceed the other is not about prices."""
     for mention in mentions:
         if mention.slot == "wait" and mention in unused and mention.end - mention.at > LONGEST_HOW_LONG:
             return "advice"
         if mention.slot == "other_city":
             return "other_city"
-        if mention.slot == "declined":
+        if mention.slot == "declined" and not (compares and text.tokens[mention.at].word == "how"):
             return cast(Topic, mention.values[0])
     return None
 

@@ -27,6 +27,7 @@ _WRITTEN_OUT = tuple(
         (r"\bb/w\b", "between"),
         (r"\bw/", "with "),
         (r"(?:\bno\.|#) ?of\b", "number of"),
+        (r"\bas well as\b", "and"),
     )
 )
 _AFTER_NFKC = str.maketrans(
