@@ -48,7 +48,7 @@ def _asks_rows(text: Text, index: int, mentions: Sequence[Mention]) -> bool:
 
 def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
     """Whether one row is meant: an order and a noun in the singular, "the" before it, or the day when it was."""
-    if text.tokens[0].word == "which" and _slot_at(mentions, 1) in _COUNTED:
+    if text.tokens and text.tokens[0].word == "which" and _slot_at(mentions, 1) in _COUNTED:
         asked = next(mention for mention in mentions if mention.at <= 1 < mention.end)
         return not text.tokens[asked.end - 1].word.endswith("s")
     for mention in mentions:
@@ -60,7 +60,9 @@ def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
         is_said = words[:1] == ["the"] and not _ONE.isdisjoint(words[1:])
         if is_said or any(other.slot == "when" for other in mentions):
             return not word.endswith("s")
-        return noun is not None and noun.at == mention.end and not word.endswith("s") and word not in UNCOUNTED
+        is_as_written = noun is not None and text.tokens[noun.end - 1].raw.lower() == word
+        is_next = noun is not None and noun.at == mention.end
+        return is_next and is_as_written and not word.endswith("s") and word not in UNCOUNTED
     return False
 
 

@@ -114,7 +114,7 @@ def _around(parts: Sequence[Part], unread: Sequence[Part]) -> list[Part]:
 def _unclear_words(text: Text, *, joins: bool) -> Iterator[str]:
     words = [token.word for token in text.tokens]
     for index, token in enumerate(text.tokens):
-        if token.state is State.TAKEN:
+        if token.state is State.TAKEN or token.is_folded:
             continue
         before = words[index - 1] if index else ","
         behind = words[index + 1] if index + 1 < len(words) else ","

@@ -41,7 +41,7 @@ _AVERAGED: dict[Measure, frozenset[str]] = {
     "days_to_issue": frozenset({"median", "mean", "most", "largest"}),
 }
 _VALUED = frozenset({"value_usd", "priciest"})
-_COUNTED = frozenset({"count", "wait", "waiting", "density", "share", "pace", "joined", "changed"})
+_COUNTED = frozenset({"count", "wait", "waiting", "density", "share", "pace", "joined", "changed", "period", "series"})
 """Beside one of these an average is not one of costs."""
 _NOT_RANKED_BY = frozenset({"pace"})
 # Words that are understood only where they say something for the kind that was chosen; elsewhere they are left over.
@@ -101,6 +101,8 @@ def decide(mentions: Sequence[Mention], text: Text, signs: Signs) -> Wish:
     keys = {key_of(mention) for mention in mentions}
     if "wait" in keys and not waits_for_permit(mentions, text):
         keys.remove("wait")
+    if not paces_permits(mentions, text):
+        keys.discard("pace")
     if signs.claims == "USD" or _averages_costs(keys, follows=signs.follows):
         keys.add("value_usd")
     group_by = _find_group(mentions, text)
@@ -146,6 +148,14 @@ def waits_for_permit(mentions: Sequence[Mention], text: Text) -> bool:
         return False
     words = {token.word for token in text.tokens[at:]}
     return all(not WAIT[name].isdisjoint(words) for name in ("verbs", "evidence")) and WAIT["against"].isdisjoint(words)
+
+
+def paces_permits(mentions: Sequence[Mention], text: Text) -> bool:
+    """Tell "were permits approved faster" from "did permits grow faster" and from what takes longer to build."""
+    words = {token.word for token in text.tokens}
+    evidence = WAIT["evidence"] | WAIT["verbs"] - {"from", "between", "until", "are", "is", "does", "were", "was"}
+    grows = any(mention.slot == "change" for mention in mentions)
+    return not grows and not evidence.isdisjoint(words) and WAIT["against"].isdisjoint(words)
 
 
 def key_of(mention: Mention) -> str:
@@ -243,6 +253,8 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
     keys = {key_of(mention) for mention in mentions}
     if "wait" in used and "waiting" not in keys and not waits_for_permit(mentions, text):
         used.remove("wait")
+    if not paces_permits(mentions, text) and "waiting" not in keys:
+        used.discard("pace")
     if wish.order:
         used |= {key for key, order in _ORDERS.items() if order == wish.order}
     if wish.order == "largest":
