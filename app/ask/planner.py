@@ -320,12 +320,14 @@ def make_context(register: Register, cities: tuple[str, ...], asked: Question) -
         "status": register.own_words("status_current", cities),
     }
     titles = {name: find_city(name).title for name in cities}
+    over = {name: title for name in cities if (title := find_city(name).over) and title not in titles.values()}
     regions: dict[str, tuple[str, ...]] = {}
     for region in register.regions.values():
         if region.city in cities and region.kind not in {ZIP_KIND, DISTRICT_KIND}:
             regions[region_form(region.name)] = (*regions.get(region_form(region.name), ()), region.id)
     return Context(
         city_titles=titles,
+        laid_over=over,
         own_words=own,
         has_point=asked.lat is not None,
         region_kinds=frozenset(register.region_kinds(cities)),

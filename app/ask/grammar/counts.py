@@ -57,7 +57,7 @@ def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
         words = text.words_before(mention.at, 2)
         noun = next((other for other in mentions if other.at >= mention.end and other.slot in _NOUNS), None)
         word = text.tokens[noun.end - 1].word if noun else "s"
-        is_said = words[:1] == ["the"] and not _ONE.isdisjoint(words[1:])
+        is_said = text.tokens[mention.at].word == "single" or (words[:1] == ["the"] and not _ONE.isdisjoint(words[1:]))
         if is_said or any(other.slot == "when" for other in mentions):
             return not word.endswith("s")
         is_as_written = noun is not None and text.tokens[noun.end - 1].raw.lower() == word

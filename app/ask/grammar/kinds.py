@@ -63,6 +63,7 @@ _SAYING: dict[Kind, frozenset[str]] = {
 _CONDITIONAL = frozenset[str]().union(
     *_SAYING.values(), _ORDERS, *_MEASURED.values(), {"how_much", "when", "object", "premise"}
 )
+_OF_WHAT = frozenset({"for", "of", "in", "among", "on"})
 _SUBJECTS = KIND_FIELDS | {"subject"}
 
 
@@ -208,6 +209,9 @@ def _is_ranked(group: Mention, mentions: Sequence[Mention], text: Text) -> bool:
     if group.values[0] in PLACES_AND_FIRMS:
         return _is_asked_for(group, mentions, text)
     if not GROUP_CUES.isdisjoint(text.words_before(group.at, 2)):
+        return True
+    behind = [token.word for token in text.tokens[group.end : group.end + 1]]
+    if text.tokens[group.end - 1].word.endswith("s") and behind and behind[0] in _OF_WHAT and group.at == 0:
         return True
     is_counted = any(key_of(mention) == "count" and mention.end == group.at for mention in mentions)
     return not is_counted and not _is_noun(group, mentions)

@@ -75,7 +75,7 @@ def forms(phrase: str) -> tuple[str, ...]:
     """Give a phrase and its plural, of "kind of work" both that it may have."""
     head, of, rest = phrase.partition(" of ")
     if of:
-        return phrase, _plural(phrase), f"{_plural(head)} of {rest}"
+        return phrase, _plural(phrase), f"{_plural(head)} of {rest}", f"{_plural(head)} of {_plural(rest)}"
     return phrase, _plural(phrase)
 
 

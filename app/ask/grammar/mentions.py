@@ -39,15 +39,17 @@ def take_mentions(text: Text, context: Context) -> list[Mention]:
 
     Words with a meaning in this question alone come last: what a lexicon knows is never theirs.
     """
-    known = _taken(
-        text, list(_read_phrases(_free_words(text), city_phrases(tuple(sorted(context.city_titles.items())))))
-    )
+    known = _taken(text, list(_read_phrases(_free_words(text), city_phrases(_list_titles(context)))))
     if not context.meanings:
         return known
     meant = Phrases()
     for words, category in context.meanings.items():
         meant.add(words, Meaning("category", (category,)))
     return known + _taken(text, list(_read_phrases(_free_words(text), meant)))
+
+
+def _list_titles(context: Context) -> tuple[tuple[str, str], ...]:
+    return (*sorted(context.city_titles.items()), *sorted(context.laid_over.items()))
 
 
 def _free_words(text: Text) -> list[str]:

@@ -16,6 +16,7 @@ _WORDS = "|".join(sorted(_ORDERS.union(NEGATION["words"]), key=len, reverse=True
 _BUT_NOT_BEFORE = "|".join(NEGATION["but_not_before"])
 _SIGN = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))")
 _CLAUSE = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))(?: (?!,(?![^ ]))[^ ]+)*")
+_FORMER = rule(r"(?:instead of|rather than)(?: (?!,(?![^ ]))[^ ]+){1,4}")
 _READABLE = frozenset(NEGATION["readable"])
 _BETWEEN = frozenset(NEGATION["between"])
 _JOINTS = frozenset(NEGATION["joints"])
@@ -40,6 +41,11 @@ def set_aside_negations(text: Text) -> str | None:
     text.set_aside(*found)
     words = (text.tokens[span.first] for span in found)
     return next((token.raw for token in words if token.word not in _ORDERS), None)
+
+
+def drop_former(text: Text) -> None:
+    """Take "instead of by ZIP" in a follow-up: what was asked before is replaced anyway."""
+    text.take(*text.find_all(_FORMER))
 
 
 def take_signs(text: Text) -> list[Sign] | None:

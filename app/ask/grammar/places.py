@@ -218,8 +218,16 @@ def take_districts(text: Text) -> Iterator[Mention]:
     found = text.find_all(_DISTRICT)[:WORDS_MAX]
     text.take(*found)
     for span in found:
-        said = (str(NUMBERS.get(one, one)) for one in (span.match["several"] or span.match["said"]).split(" "))
-        yield Mention("district", tuple(one for one in said if one.isdecimal()), span.first, span.end)
+        numbers = [at for at in range(span.first, span.end) if _read_district(text.tokens[at].word)]
+        starts = [span.first, *numbers[1:]]
+        for start, at in zip(starts, numbers, strict=True):
+            yield Mention("district", (_read_district(text.tokens[at].word),), start, at + 1)
+
+
+def _read_district(word: str) -> str:
+    """Read a number in figures or as a word; empty where it is none."""
+    number = str(NUMBERS.get(word, word))
+    return number if number.isdecimal() else ""
 
 
 def take_regions(text: Text, context: Context) -> Iterator[Mention]:

@@ -13,10 +13,10 @@ from app.ask.grammar.doubts import find_together, find_unclear, quote
 from app.ask.grammar.filters import FIELDS, Part, build_filter
 from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
 from app.ask.grammar.kinds import PLACES_AND_FIRMS, Signs, Wish, decide, find_said, find_unused, has_subject, key_of
-from app.ask.grammar.lexicon import CHANGED, GOING_UP, GROUP_SAYS, HERE_AT, HOMES, NOTES, UNCLEAR, Slot
+from app.ask.grammar.lexicon import CHANGED, GOING_UP, GROUP_SAYS, HERE_AT, HOMES, NOTES, STOP_WORDS, UNCLEAR, Slot
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
-from app.ask.grammar.negation import find_left_out, set_aside_negations, take_signs
+from app.ask.grammar.negation import drop_former, find_left_out, set_aside_negations, take_signs
 from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
 from app.ask.grammar.radii import find_least_distance, fold_distances, take_radius
 from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
@@ -75,6 +75,8 @@ def _hear(question: str, today: date, context: Context) -> _Heard | None:
     """Hear a question of which all that is negated can be left out by a filter; None where it cannot."""
     text = Text(question)
     is_tagged = take_tags(text)
+    if context.follows:
+        drop_former(text)
     signs = take_signs(text)
     if signs is None:
         return None
@@ -149,7 +151,7 @@ def _read_new_since(heard: _Heard, mentions: list[Mention]) -> list[Mention]:
         return mentions
     return [
         replace(mention, slot="kind", values=("changed",))
-        if _says_new(mention, heard.text) or _says_changed(mention, heard.text)
+        if (heard.dates[0].last is None and _says_new(mention, heard.text)) or _says_changed(mention, heard.text)
         else mention
         for mention in mentions
     ]
@@ -290,8 +292,8 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         joins=pair is not None,
         unused=find_gaps(unused, wish.kind),
     )
-    if wish.kind in {"mean", "median"} and leftovers and not any(key_of(one) == "value_usd" for one in mentions):
-        unclear = unclear or _quote_key(heard, wish.kind)
+    if wish.kind in {"mean", "median"} and not any(key_of(one) == "value_usd" for one in mentions):
+        unclear = unclear or _quote_unmeasured(heard, wish.kind)
     if share and not _is_whole(share, where, other, is_part_without=is_part_without):
         unclear = unclear or _quote_key(heard, "share")
     return replace(
@@ -312,7 +314,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         limit=limit,
         place=placed.place or _implied_place(heard, wish.order, leftovers),
         has_subject=has_subject(mentions) or without is not None,
-        declined=_find_topic(text, mentions, unused, compares=wish.kind == "compare"),
+        declined=_find_topic(text, mentions, unused, wish.kind),
         premise=premise,
         unclear=unclear,
         leftovers=leftovers,
@@ -366,6 +368,13 @@ def _build_without(heard: _Heard, share: Share | None) -> tuple[PermitFilter | N
     without, _ = build_filter(heard.left_out, cities=(), bounds=(None, None))
     is_part = share is not None and share.is_bare and all(part.at > share.at for part in heard.left_out)
     return without, is_part
+
+
+def _quote_unmeasured(heard: _Heard, kind: Kind) -> str | None:
+    """Quote an average of something that no rule understood: "the average size of pools"."""
+    at = next(mention.end for mention in heard.mentions if key_of(mention) == kind)
+    behind = [token for token in heard.text.tokens[at:] if token.word not in STOP_WORDS][:1]
+    return _quote_key(heard, kind) if any(token.state is not State.TAKEN for token in behind) else None
 
 
 def _quote_key(heard: _Heard, key: str) -> str | None:
@@ -426,16 +435,22 @@ def _implied_place(heard: _Heard, order: Order | None, leftovers: tuple[str, ...
     return Here() if order == "nearest" and heard.says("order") and not leftovers else None
 
 
-def _find_topic(text: Text, mentions: Sequence[Mention], unused: Sequence[Mention], *, compares: bool) -> Topic | None:
-    """Find what permits say nothing of; "by how much does" one side exceed the other is not about prices."""
+def _find_topic(text: Text, mentions: Sequence[Mention], unused: Sequence[Mention], kind: Kind | None) -> Topic | None:
+    """Find what permits say nothing of."""
     for mention in mentions:
         if mention.slot == "wait" and mention in unused and mention.end - mention.at > LONGEST_HOW_LONG:
             return "advice"
         if mention.slot == "other_city":
             return "other_city"
-        if mention.slot == "declined" and not (compares and text.tokens[mention.at].word == "how"):
+        if mention.slot == "declined" and not _is_besides(mention, text, kind):
             return cast(Topic, mention.values[0])
     return None
+
+
+def _is_besides(mention: Mention, text: Text, kind: Kind | None) -> bool:
+    """Whether a word is no topic: by how much one side exceeds the other, and how long it takes if one applies."""
+    first = text.tokens[mention.at].word
+    return (kind == "compare" and first == "how") or (kind == "waiting" and first in {"apply", "if"})
 
 
 def _set_aside(text: Text, parts: Iterable[Part]) -> None:

@@ -85,6 +85,8 @@ class Context:
     """
 
     city_titles: Mapping[str, str] = field(default_factory=dict)
+    laid_over: Mapping[str, str] = field(default_factory=dict)
+    """The titles of cities that are not loaded and over which the permits of one that is were made up."""
     own_words: Mapping[str, frozenset[str]] = field(default_factory=dict)
     has_point: bool = False
     """Whether a latitude and a longitude came with the question."""
