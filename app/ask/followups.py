@@ -79,7 +79,7 @@ class Contested(Exception):  # noqa: N818 - the caller asks back
 def is_follow_up(question: str, reading: Reading) -> bool:
     """Whether a question needs the one before: it says so, or it does not say which permits it is about."""
     form = form_of(question)
-    if not reading.said.isdisjoint({"same", "rows"}) or _POINTING.search(form):
+    if not reading.said.isdisjoint({"same", "rows"}) or reading.said == {"everywhere"} or _POINTING.search(form):
         return True
     asks, names = not reading.said.isdisjoint(ASKING), not reading.said.isdisjoint(NAMING)
     if asks or _OPENING.match(form):
@@ -113,6 +113,8 @@ def follow(previous: Plan, question: str, reading: Reading, area: Area | None) -
         since = wanted.issued_from or previous.since
         wanted = wanted.model_copy(update={"issued_from": None, "issued_to": None})
     narrows = not words.isdisjoint(NARROWING)
+    if "everywhere" in reading.said:
+        previous = leave_place(previous)
     sides = change_sides(previous, kind, reading, wanted, area, narrows=narrows)
     if previous.kind not in TWO_SIDED and not words.isdisjoint(BESIDE) and reading.versus is None:
         kind, sides = "compare", {"where": previous.where, "versus": sides["where"]}
@@ -128,6 +130,18 @@ def follow(previous: Plan, question: str, reading: Reading, area: Area | None) -
         order=choose_order(previous, reading, sides["where"]) if kind == "list" else None,
         limit=choose_limit(previous, reading, kind),
     )
+
+
+def leave_place(previous: Plan) -> Plan:
+    """Ask the plan before of the whole city."""
+    nowhere = {"area": None, **dict.fromkeys(PLACES, ())}
+    sides = {
+        name: side.model_copy(update=nowhere)
+        for name in ("where", "versus", "beside")
+        if (side := getattr(previous, name)) is not None
+    }
+    order = "newest" if previous.order == "nearest" else previous.order
+    return previous.model_copy(update={**sides, "order": order})
 
 
 def choose_kind(previous: Plan, reading: Reading) -> Kind:

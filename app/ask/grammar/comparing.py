@@ -15,6 +15,7 @@ from app.ask.grammar.text import State, Text
 MOST_CROSSED = 12
 """With more parts than that no word tells two sides apart, which bounds the time that looking for it takes."""
 _KINDS = frozenset({"category", "permit_type"})
+_AREAS = frozenset({"zip", "district", "region"})
 _DIVIDING = frozenset({"with", "to", "and", "or", ","})
 _CHOOSING = frozenset({"were", "was", "are", "is", "did", "do", "does", "which", "what", "has", "have"})
 _ASKING = frozenset({"how", "has", "have", "are", "is", "did", "do", "does"})
@@ -37,6 +38,7 @@ def find_comparison(
     if not keys.isdisjoint({"compare", "than"}):
         thans = [mention.at for mention in mentions if mention.slot == "than"]
         around = _find_around(parts, thans[0]) if len(thans) == 1 else None
+        around = around or _find_whole(mentions, parts, thans)
         return around or _find_divided(parts, text) or _find_pair(parts) or _find_ends(parts)
     if _asks_which_is_more(mentions, text):
         return _find_divided(parts, text) or _find_pair(parts)
@@ -45,6 +47,17 @@ def find_comparison(
         return None
     ends = _find_ends(parts) if claims_change or not any(map(_is_run_of_years, parts)) else None
     return _find_pair(parts, COLUMNS) or ends
+
+
+def _find_whole(mentions: Sequence[Mention], parts: Sequence[Part], thans: Sequence[int]) -> Sides | None:
+    """Set a place beside the whole city: "remodels in 78703 compared with the city as a whole"."""
+    everywhere = [mention.at for mention in mentions if mention.slot == "everywhere"]
+    placed = [part for part in parts if slot_of(part) in _AREAS]
+    if len(thans) != 1 or len(everywhere) != 1 or not placed:
+        return None
+    rest = [part for part in parts if part not in placed]
+    is_second = everywhere[0] > thans[0] > placed[0].at
+    return Sides(list(parts), rest, []) if is_second else Sides(rest, list(parts), [])
 
 
 def changes_over_years(mentions: Sequence[Mention], dates: Sequence[DateMention], text: Text) -> bool:

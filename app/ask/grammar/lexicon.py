@@ -23,6 +23,7 @@ Slot = Literal[
     "object",
     "filler",
     "here",
+    "everywhere",
     "both",
     "refused",
     "kind",
@@ -142,7 +143,9 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     yield from _valued("again", _WORDS["again"], str, plurals=False)
     yield from ((words, Meaning("group", ("company",))) for words in _KINDS["makers"]["words"])
     yield from _valued("declined", load("declines"), str)
-    yield from _plain(_WORDS, ("filler", "here", "both", "subject", "object"), plurals=("filler", "subject", "object"))
+    yield from _plain(
+        _WORDS, ("filler", "here", "everywhere", "both", "subject", "object"), plurals=("filler", "subject", "object")
+    )
     yield from _plain(
         _KINDS, ("top", "than", "more", "change", "total", "most", "how_much", "when", "wait"), plurals=("change",)
     )
