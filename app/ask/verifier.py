@@ -26,7 +26,7 @@ DENIALS = frozenset({"no", "not", "none", "cannot"})
 BOUNDS = frozenset({"from", "to", "by", "since", "least", "most", "number", "zip"})
 """Words that say what a number behind them is: "by 2014" is not "in 2014", nor "at least 120" 120."""
 UNITS = frozenset({"m", "%", "day", "square", "address"})
-ORDERED = frozenset({"exceed", "these", "share", "grew", "fell", "other", "later", "first", "per"})
+ORDERED = frozenset({"exceed", "these", "share", "grew", "fell", "other", "later", "first", "per", "address"})
 """Words of facts whose meaning hangs on the order: who exceeds whom, what is left out, what came first."""
 # A date is one number. A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
 # looks like a zero.
@@ -83,7 +83,7 @@ class Verifier:
         """Tell whether a sentence says what a fact says, no more and no less."""
         claimed, supported = content(tokens), content(said)
         points_back = not POINTERS.isdisjoint(tokens)
-        if not any(is_number(token) or token in {"no", "equal"} for token in claimed):
+        if not any(is_number(token) or token in {"no", "none", "equal"} for token in claimed):
             return False
         if set(claimed) - set(supported) - (POINTERS if points_back else set()):
             return False

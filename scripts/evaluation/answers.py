@@ -30,6 +30,8 @@ FIGURES = """
   avg(p.est_project_cost_usd),
   percentile_cont(0.5) WITHIN GROUP (ORDER BY (p.issued_date - p.applied_date)::double precision)
 """
+PERIODS_MAX = 60
+"""So many the service tells; of more it tells the last."""
 MEASURES = {"permits": 0, "value_usd": 2, "median_value_usd": 3, "mean_value_usd": 4, "days_to_issue": 5}
 KIND_MEASURES = {"sum": "value_usd", "median": "median_value_usd", "mean": "mean_value_usd", "waiting": "days_to_issue"}
 GROUPS = {
@@ -79,7 +81,8 @@ class Ledger:
             case "count":
                 return Answer((one(self.total(form)[0]),))
             case "sum" | "median" | "mean" | "waiting":
-                return Answer((one(self.total(form)[MEASURES[KIND_MEASURES[kind]]]),))
+                total = self.total(form)
+                return Answer((one(total[MEASURES[KIND_MEASURES[kind]]] if total[1] or kind != "sum" else None),))
             case "share":
                 part, whole = self.total(form)[0], self.total(form, "versus")[0]
                 return Answer((one(part), one(whole)) if not whole else ((100 * part / whole, part / whole),))
@@ -91,7 +94,8 @@ class Ledger:
             case "top":
                 return Answer(tuple(one(figure) for figure in self.rank(form, measure, limit or LIMIT)))
             case "series" if measure in MEASURES:
-                return Answer(tuple(one(figure) for figure in self.follow(form, measure)))
+                figures = self.follow(form, measure)
+                return Answer(tuple(map(one, figures))) if len(figures) <= PERIODS_MAX else Answer(is_known=False)
             case "list" if form["order"] in ORDERS or form["order"] == "nearest":
                 return Answer((one(self.total(form)[0]),), self.list_permits(form, limit or LIMIT))
             case "list":

@@ -112,8 +112,16 @@ def _find_divided(parts: Sequence[Part], text: Text) -> Sides | None:
 def _asks_which_is_more(mentions: Sequence[Mention], text: Text) -> bool:
     """Whether "more", "higher" or the like asks to choose: "were there more in 2014 or 2015?"."""
     words = [token.word for token in text.tokens]
-    mores = [mention.at for mention in mentions if mention.slot == "more" and words[mention.at] != "between"]
-    return bool(mores) and "or" in words and not _CHOOSING.isdisjoint(words[: mores[0]])
+    mores = [
+        mention.at
+        for mention in mentions
+        if (mention.slot == "more" and words[mention.at] != "between") or key_of(mention) == "pace"
+    ]
+    if not mores:
+        return False
+    if "or" in words:
+        return mores[0] == 0 or len(mores) > 1 or not _CHOOSING.isdisjoint(words[: mores[0]])
+    return "which" in words[: mores[0]] and "and" in words[: words.index("which")]
 
 
 def _spans_years(mention: DateMention) -> bool:

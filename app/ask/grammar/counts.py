@@ -55,15 +55,25 @@ def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
         if mention.slot != "order":
             continue
         words = text.words_before(mention.at, 2)
-        noun = next((other for other in mentions if other.at >= mention.end and other.slot in _NOUNS), None)
+        noun = _find_noun(mention, mentions)
         word = text.tokens[noun.end - 1].word if noun else "s"
         is_said = text.tokens[mention.at].word == "single" or (words[:1] == ["the"] and not _ONE.isdisjoint(words[1:]))
         if is_said or any(other.slot == "when" for other in mentions):
             return not word.endswith("s")
         is_as_written = noun is not None and text.tokens[noun.end - 1].raw.lower() == word
-        is_next = noun is not None and noun.at == mention.end
+        is_next = _slot_at(mentions, mention.end) in _NOUNS
         return is_next and is_as_written and not word.endswith("s") and word not in UNCOUNTED
     return False
+
+
+def _find_noun(order: Mention, mentions: Sequence[Mention]) -> Mention | None:
+    """Give the noun behind an order, the last of words that stand side by side: "nearest commercial demolition"."""
+    behind = [other for other in mentions if other.at >= order.end and other.slot in _NOUNS]
+    noun = behind[0] if behind else None
+    for other in behind[1:]:
+        if noun is not None and other.at == noun.end:
+            noun = other
+    return noun
 
 
 def _slot_at(mentions: Sequence[Mention], index: int) -> str | None:

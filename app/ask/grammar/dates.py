@@ -143,7 +143,7 @@ def _part_of_year(match: re.Match[str]) -> Yearless:
     """Read a month, season, quarter or half."""
     groups = match.groupdict()
     if groups.get("month"):
-        day = groups.get("day")
+        day = groups.get("day") or ORDINALS.get(groups.get("nth") or "")
         return Yearless(MONTHS[match["month"]], day=int(day) if day else None)
     if groups.get("season"):
         return Yearless(SEASONS[match["season"]], 3)
@@ -287,6 +287,8 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(r"(?P<day>today|yesterday)"), _named_day),
     (rule(rf"(?:last |this past |past )?(?P<weekday>{'|'.join(WEEKDAYS)})"), _weekday),
     (rule(rf"(?P<which>this(?! may )|last) (?:{_MONTH}|{_SEASON})"), _last_named),
+    (rule(rf"(?:the )?(?P<nth>{'|'.join(ORDINALS)}) of {_MONTH}{_OF} {_YEAR}"), _of_year),
+    (rule(rf"(?:the )?(?P<nth>{'|'.join(ORDINALS)}) of {_MONTH}"), _yearless),
     (rule(rf"{_MONTH} {_DAY}"), _yearless),
     (rule(rf"(?:the )?{_DAY} of {_MONTH}"), _yearless),
     (rule(rf"(?:the )?{_QUARTER}"), _yearless),
@@ -312,6 +314,7 @@ _START = r"(?:the )?(?:(?:start|beginning) of )?"
 _END = r"(?:the )?(?:end of )?"
 _LINKS = "in|on|during|since|before|after|between|from|until|the|within"
 _EVENT = rule(rf"(?:the )?(?P<name>{'|'.join(sorted(EVENTS, key=len, reverse=True))})")
+_WEEK_OF = rule(rf"(?:the )?week (?:of|starting|beginning|from)(?: on)? {_P}")
 _AS_OF_NOW = rule(r"as of (?:today|now|yesterday)")
 _BY = rule(rf"(?:by|as of|around|circa|each|every) {_P}")
 _ELSEWHERE = rule(rf"(?:{'|'.join(sorted(DATED_ELSEWHERE))})(?: (?:{_LINKS})){{0,3}} {_P}")
@@ -321,6 +324,7 @@ _RANGE = rule(
 _SINCE = rule(
     rf"(?:since|starting(?: in| from| with)?|beginning(?: in| with)?|on or after|from and including) {_START}{_P}"
     rf"(?: onwards?| {_NOW})?"
+    rf"|since(?: (?!,|§)[a-z]+){{1,5}} {_P}"
     rf"|(?:from|in) {_START}{_P} (?:on(?= ,|$)|onwards?|forward|{_NOW})"
     rf"|{_P} (?:or|and) (?:later|after|newer|onwards?|since)(?! {_P})|{_P} {_NOW}"
 )
@@ -350,6 +354,7 @@ def take_dates(text: Text, today: date, *, before: Period | None = None) -> list
     for pattern, parse in _EXPRESSIONS:
         text.fold(pattern, _P, _guarded(parse, today))
     _resolve_relatives(text, today, before)
+    _fold_weeks(text)
     text.set_aside(*text.find_all(_BY))
     _set_aside_verbs(text)
     mentions = [*_take_ranges(text, today), *_take_ends(text, today), *_take_plain(text, today)]
@@ -358,6 +363,16 @@ def take_dates(text: Text, today: date, *, before: Period | None = None) -> list
         replace(mention, column=_choose_column(cues, mention.at)) for mention in mentions if _is_possible(mention)
     ]
     return sorted(mentions, key=lambda mention: mention.at)
+
+
+def _fold_weeks(text: Text) -> None:
+    """Let "the week of March 14" stand for the whole week around that day."""
+    for found in text.find_all(_WEEK_OF):
+        day = _periods(text, found)[0]
+        if isinstance(day, Period) and day.first == day.last:
+            text.stand_for(found.first, _P, _unit_around(day.first, "week"))
+            for index in range(found.first + 1, found.end):
+                text.fold_into(found.first, index)
 
 
 def _fold_relatives(text: Text) -> None:

@@ -15,7 +15,10 @@ _NOUNS = frozenset({"subject", "object"})
 _OWNING = frozenset({"with", "have", "has", "having", "had"})
 _WORDS = frozenset(UNCLEAR["words"])
 _GROUPS = "|".join(UNCLEAR["groups"])
-_BY_GROUP = rule(rf"(?:which|what|by|per|each|every) (?:{_GROUPS})")
+_BY_GROUP = rule(
+    rf"(?:which|what|by|per|each|every|top(?: [0-9]+| [a-z]+)?) (?:{_GROUPS})"
+    rf"|(?:{_GROUPS}) (?:by|with the|ordered|ranked|sorted)(?: most| highest| number| permits?)"
+)
 LONGEST = 8
 """Words that are quoted at most."""
 
@@ -126,5 +129,5 @@ def _unclear_words(text: Text, *, joins: bool) -> Iterator[str]:
         elif token.word in _WORDS or (token.state is State.ASIDE and token.word in DATED_ELSEWHERE):
             yield token.raw
     found = _BY_GROUP.search(" ".join(words))
-    if found and not (joins and found.group().split(" ")[1] in UNCLEAR["joined"]):
+    if found and not (joins and not set(UNCLEAR["joined"]).isdisjoint(found.group().split(" "))):
         yield found.group()

@@ -13,7 +13,7 @@ from app.ask.plan import Sequence as Order
 
 _OWNING = frozenset({"with", "have", "has", "having", "had", "got"})
 _GAP = frozenset(BETWEEN_PAIR)
-LONGEST_BETWEEN = 8
+LONGEST_BETWEEN = 16
 """Words between what has an address and the first kind: "homes in 78704 with both a pool"."""
 _LATER = frozenset({"later", "after", "afterwards", "then", "second", "next"})
 _PAIRED = frozenset({"category", "permit_type"})
@@ -77,7 +77,8 @@ def read_after(text: Text, mentions: Sequence[Mention]) -> list[Mention]:
 def opens_address(text: Text, mentions: Sequence[Mention]) -> bool:
     """Whether things that have an address are said to have two kinds: "homes with both solar and a battery"."""
     pair = [mention for mention in mentions if mention.slot in _PAIRED]
-    if len(pair) != 2 or [text.tokens[at].word for at in range(pair[0].end, pair[1].at)].count("and") != 1:
+    gap = [text.tokens[at].word for at in range(pair[0].end, pair[1].at)] if len(pair) == 2 else []
+    if sum(word in {"and", "plus"} for word in gap) != 1:
         return False
     objects = [mention for mention in mentions if mention.slot == "object" and mention.end <= pair[0].at]
     if not objects:
@@ -92,7 +93,7 @@ def find_pair(text: Text, mentions: Sequence[Mention], parts: Sequence[Part]) ->
     if not cues and not opens_address(text, mentions):
         return None
     pair = [part for part in parts if slot_of(part) in _PAIRED]
-    if len(pair) != 2 or slot_of(pair[0]) != slot_of(pair[1]) or _same(pair[0], pair[1]):
+    if len(pair) != 2 or _same(pair[0], pair[1]):
         return None
     cue = next((mention for mention in cues if mention.values[0] in {"then", "after"}), None)
     if cue is not None and not pair[0].at < cue.at < pair[1].at:
@@ -113,10 +114,10 @@ def _share_out(parts: Sequence[Part], first: Part, second: Part, cue: Mention | 
     days = [part for part in others if isinstance(part, DateMention)]
     low, high = sorted((first.at, second.at))
     inner = [day for day in days if low < day.at < high and (cue is None or day.at < cue.at)]
-    if cue is None or not inner:
+    if not inner:
         return [first, *others], [second, *others]
-    shared = [part for part in others if part not in days]
-    early, late = inner, [day for day in days if day not in inner]
+    shared = [part for part in others if part not in days or part.at < low]
+    early, late = inner, [day for day in days if day not in inner and day not in shared]
     if first.at > second.at:
         early, late = late, early
     return [first, *shared, *early], [second, *shared, *late]

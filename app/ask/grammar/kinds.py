@@ -164,10 +164,11 @@ def key_of(mention: Mention) -> str:
     return mention.values[0] if mention.slot in {"kind", "order", "measure", "again"} else mention.slot
 
 
-def has_subject(mentions: Sequence[Mention]) -> bool:
+def has_subject(mentions: Sequence[Mention], text: Text) -> bool:
     """Whether permits are what a question is about; a place or a firm alone is not."""
     return any(
         mention.slot in _SUBJECTS
+        or (key_of(mention) == "ranking" and "permits" in _said_as(mention, text))
         or (mention.slot == "group" and mention.values[0] not in PLACES_AND_FIRMS)
         or mention.values == ("rebuilt",)
         for mention in mentions
@@ -267,7 +268,7 @@ def find_unused(mentions: Sequence[Mention], wish: Wish, text: Text, *, has_prem
         used.add("when")
     if not used.isdisjoint(keys & {"value_usd", "change"}):
         used.add("how_much")
-    if has_subject(mentions):
+    if has_subject(mentions, text):
         used.add("object")
     if has_premise:
         used.add("premise")

@@ -86,8 +86,8 @@ def find_left_out(text: Text, signs: Sequence[Sign], parts: Sequence[Part]) -> l
 
 def _find_before(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | None:
     """Give the part before "excluded" where that ends its clause: "pools, commercial ones excluded"."""
-    words = [token.word for token in text.tokens[sign.at : sign.end + 1]]
-    if words[0] not in _POSTPOSED or words[sign.end - sign.at :] not in ([], [","]):
+    said = " ".join(token.word for token in text.tokens[sign.at : sign.end])
+    if said not in _POSTPOSED or [token.word for token in text.tokens[sign.end : sign.end + 1]] not in ([], [","]):
         return None
     before = [part for part in row if part.end <= sign.at]
     if not before or not _BETWEEN.issuperset(_words(text, before[-1].end, sign.at)):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from typing import cast
 
 from app.ask.grammar.claims import fold_bounds, take_premise, take_tags
@@ -13,13 +14,25 @@ from app.ask.grammar.doubts import find_together, find_unclear, quote
 from app.ask.grammar.filters import FIELDS, Part, build_filter
 from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
 from app.ask.grammar.kinds import PLACES_AND_FIRMS, Signs, Wish, decide, find_said, find_unused, has_subject, key_of
-from app.ask.grammar.lexicon import CHANGED, GOING_UP, GROUP_SAYS, HERE_AT, HOMES, NOTES, STOP_WORDS, UNCLEAR, Slot
+from app.ask.grammar.lexicon import (
+    CHANGED,
+    COPULAS,
+    GOING_UP,
+    GROUP_SAYS,
+    HERE_AT,
+    HOMES,
+    NOTES,
+    STOP_WORDS,
+    UNCLEAR,
+    Slot,
+)
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
 from app.ask.grammar.negation import drop_former, find_left_out, set_aside_negations, take_signs
 from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
+from app.ask.grammar.preamble import take_preamble
 from app.ask.grammar.radii import find_least_distance, fold_distances, take_radius
-from app.ask.grammar.reading import Context, Here, Place, Premise, Reading, Topic
+from app.ask.grammar.reading import Bound, Context, Here, Place, Premise, Reading, Topic
 from app.ask.grammar.shares import Share, find_share
 from app.ask.grammar.spelling import correct_spelling
 from app.ask.grammar.text import Found, State, Text
@@ -74,6 +87,7 @@ def read(question: str, *, today: date, context: Context) -> Reading:
 def _hear(question: str, today: date, context: Context) -> _Heard | None:
     """Hear a question of which all that is negated can be left out by a filter; None where it cannot."""
     text = Text(question)
+    take_preamble(text, question)
     is_tagged = take_tags(text)
     if context.follows:
         drop_former(text)
@@ -99,6 +113,7 @@ def _hear(question: str, today: date, context: Context) -> _Heard | None:
 def _hear_without_negated(question: str, today: date, context: Context) -> _Heard:
     """Hear a question with every clause that is negated left over."""
     text = Text(question)
+    take_preamble(text, question)
     is_tagged = take_tags(text)
     negation = set_aside_negations(text)
     heard = _settle(_hear_rest(text, today, context), context)
@@ -129,6 +144,7 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
     """Settle what words mean beside each other, once it is known which of them are left out."""
     text = heard.text
     mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
+    mentions = _drop_falling_in(text, mentions)
     mentions = _read_new_since(heard, _read_going_up(text, _read_how_much_of(text, mentions)))
     is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
     together = () if is_joined else find_together(text, mentions)
@@ -170,6 +186,18 @@ def _says_changed(mention: Mention, text: Text) -> bool:
     if words[mention.at] != "changed":
         return words[mention.end : mention.end + 1] != ["in"]
     return not CHANGED["before"].isdisjoint(words[: mention.at])
+
+
+def _drop_falling_in(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Drop the change in "permits that fall in district 3": it says where they lie."""
+    lying = [
+        mention
+        for mention in mentions
+        if mention.slot == "change"
+        and text.tokens[mention.at].word in COPULAS
+        and not {"that", "which"}.isdisjoint(text.words_before(mention.at, 1))
+    ]
+    return [mention for mention in mentions if mention not in lying]
 
 
 def _read_how_much_of(text: Text, mentions: list[Mention]) -> list[Mention]:
@@ -265,6 +293,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     """Decide what it all comes to together, and leave over what does not fit."""
     text, mentions, placed = heard.text, heard.mentions, heard.placed
     premise = take_premise(text, mentions, is_tagged=heard.is_tagged)
+    heard, premise = _claim_bound(heard, premise)
     pair = find_pair(text, mentions, heard.parts)
     sides = None if pair else find_comparison(mentions, heard.parts, premise, text)
     wish = decide(mentions, text, _read_signs(heard, context, sides, premise, pair))
@@ -274,6 +303,8 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     limit = take_limit(text, mentions, wish)
     sides = pair.sides if pair else share.sides if share else sides
     where, other, unread = _build_filters(heard, sides, is_since=since is not None)
+    if wish.group_by == "permit_class" and len(where.permit_class) > 1:
+        where = where.model_copy(update={"permit_class": ()})  # "by class, residential or commercial"
     without, is_part_without = _build_without(heard, share)
     other = _free_whole(heard, share, other)
     unused = [
@@ -290,7 +321,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         unread,
         compares=sides is not None,
         joins=pair is not None,
-        unused=find_gaps(unused, wish.kind),
+        unused=[] if context.follows else find_gaps(unused, wish.kind),
     )
     if wish.kind in {"mean", "median"} and not any(key_of(one) == "value_usd" for one in mentions):
         unclear = unclear or _quote_unmeasured(heard, wish.kind)
@@ -313,8 +344,8 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         order=wish.order,
         limit=limit,
         place=placed.place or _implied_place(heard, wish.order, leftovers),
-        has_subject=has_subject(mentions) or without is not None,
-        declined=_find_topic(text, mentions, unused, wish.kind),
+        has_subject=has_subject(mentions, text) or without is not None,
+        declined=_find_topic(text, mentions, unused, wish),
         premise=premise,
         unclear=unclear,
         leftovers=leftovers,
@@ -324,6 +355,20 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
         notes=(*placed.notes, *_note_average(heard, wish)),
         said=find_said(mentions, unused),
     )
+
+
+def _claim_bound(heard: _Heard, premise: Premise | None) -> tuple[_Heard, Premise | None]:
+    """Read a bound of an average that is claimed as the claim: "the median pool is over $60,000, right?"."""
+    is_claim = heard.is_tagged or any(mention.slot == "premise" for mention in heard.mentions)
+    is_average = any(key_of(mention) in {"mean", "median"} for mention in heard.mentions)
+    low, high = heard.bounds
+    if premise is not None or not (is_claim and is_average) or (low is None) == (high is None):
+        return heard, premise
+    amount = low if low is not None else high
+    assert amount is not None
+    is_strict = amount != amount.to_integral_value()
+    bound: Bound = ("more" if is_strict else "at_least") if low is not None else ("less" if is_strict else "at_most")
+    return replace(heard, bounds=(None, None)), Premise(amount.quantize(Decimal(1)), "USD", bound)
 
 
 def _find_share(heard: _Heard) -> Share | None:
@@ -373,7 +418,8 @@ def _build_without(heard: _Heard, share: Share | None) -> tuple[PermitFilter | N
 def _quote_unmeasured(heard: _Heard, kind: Kind) -> str | None:
     """Quote an average of something that no rule understood: "the average size of pools"."""
     at = next(mention.end for mention in heard.mentions if key_of(mention) == kind)
-    behind = [token for token in heard.text.tokens[at:] if token.word not in STOP_WORDS][:1]
+    words = (token for token in heard.text.tokens[at:] if token.word[:1].isalnum() or token.value is not None)
+    behind = [token for token in words if token.word not in STOP_WORDS][:1]
     return _quote_key(heard, kind) if any(token.state is not State.TAKEN for token in behind) else None
 
 
@@ -435,22 +481,23 @@ def _implied_place(heard: _Heard, order: Order | None, leftovers: tuple[str, ...
     return Here() if order == "nearest" and heard.says("order") and not leftovers else None
 
 
-def _find_topic(text: Text, mentions: Sequence[Mention], unused: Sequence[Mention], kind: Kind | None) -> Topic | None:
+def _find_topic(text: Text, mentions: Sequence[Mention], unused: Sequence[Mention], wish: Wish) -> Topic | None:
     """Find what permits say nothing of."""
     for mention in mentions:
         if mention.slot == "wait" and mention in unused and mention.end - mention.at > LONGEST_HOW_LONG:
             return "advice"
         if mention.slot == "other_city":
             return "other_city"
-        if mention.slot == "declined" and not _is_besides(mention, text, kind):
+        if mention.slot == "declined" and not _is_besides(mention, text, wish):
             return cast(Topic, mention.values[0])
     return None
 
 
-def _is_besides(mention: Mention, text: Text, kind: Kind | None) -> bool:
-    """Whether a word is no topic: by how much one side exceeds the other, and how long it takes if one applies."""
+def _is_besides(mention: Mention, text: Text, wish: Wish) -> bool:
+    """Whether a word is no topic: by how much one side exceeds the other, how long it takes who applies, who builds."""
     first = text.tokens[mention.at].word
-    return (kind == "compare" and first == "how") or (kind == "waiting" and first in {"apply", "if"})
+    by_group = wish.group_by == "company" and first == "who"
+    return by_group or (wish.kind == "compare" and first == "how") or (wish.kind == "waiting" and first == "apply")
 
 
 def _set_aside(text: Text, parts: Iterable[Part]) -> None:
