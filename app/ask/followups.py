@@ -48,6 +48,7 @@ BESIDE = frozenset({"compare", "compared", "versus", "vs", "than"})
 _OPENING = re.compile(
     r"(?:(?:ok|okay|so|now|then) ?,? )*(?:and|or|but|only|just|now|then|with|without|excluding)(?![^ ])"
 )
+_FORMER = re.compile(r"(?<![^ ])(?:rather than|instead of)(?![^ ])")
 _POINTING = re.compile(r"(?<![^ ])(?:them|those|these|ones)(?![^ ])")
 TWO_SIDED = frozenset(PARTS["versus"] | PARTS["beside"])
 PLACES = ("zip", "district", "region")
@@ -103,7 +104,7 @@ def follow(previous: Plan, question: str, reading: Reading, area: Area | None) -
 
     Raises :class:`Contested`, and pydantic's error where what comes of it is no plan.
     """
-    words = frozenset(form_of(question).split(" "))
+    words = frozenset(_FORMER.sub("", form_of(question)).split(" "))
     kind = choose_kind(previous, reading)
     if kind != previous.kind and previous.kind in TWO_SIDED:
         raise Contested

@@ -32,6 +32,7 @@ from app.ask.refusals import (
     TOO_WIDE,
     UNCLEAR,
     UNKNOWN_ADDRESS,
+    UNKNOWN_PLACE,
     UNREAD,
     WHOLE_STREET,
 )
@@ -371,7 +372,20 @@ async def settle_places(
             streets = tuple(place.label for place in found.places)
             blocks = await list_blocks(session, streets, cities)
             raise AskBack(WHOLE_STREET.format(street=" or ".join(streets)), blocks)
+        elif is_named(run) and says_no_place(reading):
+            raise AskBack(UNKNOWN_PLACE.format(text=run), found.candidates)
     return reading
+
+
+def is_named(run: str) -> bool:
+    """Whether words are written as a name is: each with a capital letter, and not all in capitals."""
+    return run.title() == run and len(run) > 3
+
+
+def says_no_place(reading: Reading) -> bool:
+    """Whether nothing that was understood says where."""
+    where = reading.where
+    return reading.place is None and not (where.zip or where.district or where.region or where.city)
 
 
 def names_street(run: str) -> bool:
@@ -482,6 +496,8 @@ async def find_origin(
     session: AsyncSession, register: Register, reading: Reading, asked: Question, cities: tuple[str, ...]
 ) -> dict[str, Any] | None:
     """Find the point that is meant. Raises :class:`AskBack` for one that is missing or unknown."""
+    where = reading.where
+    says_area = bool(where.zip or where.district or where.region)
     match reading.place:
         case Address():
             text = f"{reading.place.text} {reading.place.zip or ''}"
@@ -497,10 +513,9 @@ async def find_origin(
                 "lng": reading.place.lng,
                 "quality": "given",
             }
-        case Here() if asked.lat is None:
+        case Here() if asked.lat is None and not (says_area and reading.radius_m is None):
             raise AskBack(PLACELESS)
-    where = reading.where
-    says_area_only = bool(where.zip or where.district or where.region) and not isinstance(reading.place, Here)
+    says_area_only = says_area and not isinstance(reading.place, Here)
     if asked.lat is None or (says_area_only and reading.radius_m is None and reading.order != "nearest"):
         return None
     return {"label": "the point sent", "kind": "point", "lat": asked.lat, "lng": asked.lng, "quality": "given"}

@@ -27,6 +27,7 @@ PLACELESS = "A place is missing: give an address, a ZIP, coordinates, or send la
 NEGATED = '"{word}" is not understood here: ask for what is wanted, without leaving something out.'
 TOO_WIDE = "A circle here ends at {radius_m:,} m: ask for that or less, or for a ZIP."
 UNKNOWN_ADDRESS = "{address} is not in the register."
+UNKNOWN_PLACE = "{text} is no place that is known here: say an address, a ZIP, a district or a region that is loaded."
 AMBIGUOUS_ADDRESS = "{address} is not one place in the register."
 AMBIGUOUS_PLACE = '"{text}" may be more than one place here.'
 WHOLE_STREET = "{street} is a street of many blocks: say which one, a house number or a crossing."

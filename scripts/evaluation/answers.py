@@ -85,7 +85,7 @@ class Ledger:
                 return Answer((one(total[MEASURES[KIND_MEASURES[kind]]] if total[1] or kind != "sum" else None),))
             case "share":
                 part, whole = self.total(form)[0], self.total(form, "versus")[0]
-                return Answer((one(part), one(whole)) if not whole else ((100 * part / whole, part / whole),))
+                return Answer((one(whole),) if not whole else ((100 * part / whole, part / whole),))
             case "compare" if measure in MEASURES:
                 sides = (self.total(form, side)[MEASURES[measure]] for side in ("where", "versus"))
                 return Answer(tuple(one(side) for side in sides))

@@ -106,7 +106,7 @@ def change_place(sentence: str, _others: Sequence[str]) -> str | None:
     """Say another ZIP, or a place where none was said."""
     if re.search(r"\b787\d\d\b", sentence):
         return re.sub(r"\b787(\d\d)\b", lambda found: f"787{(int(found[1]) + 1) % 100:02d}", sentence, count=1)
-    return append(sentence, "in Zilker" if "Hyde Park" in sentence else "in Hyde Park")
+    return append(sentence, "in Zilker" if "hyde park" in sentence.lower() else "in Hyde Park")
 
 
 def negate(sentence: str, _others: Sequence[str]) -> str | None:

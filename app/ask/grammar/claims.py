@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from app.ask.grammar.lexicon import FALLING, TAGS
@@ -84,23 +85,27 @@ def _read_percentage(text: Text, index: int, mentions: Sequence[Mention]) -> Pre
     words = [token.word for token in text.tokens[index + 1 : index + 4]]
     if not words or words[0] not in _PERCENT:
         return None
+    shares = [mention for mention in mentions if mention.values == ("share",) and mention.at == index + 1]
+    if any(share.end - share.at > 1 for share in shares):
+        return _read_shared(text, index)
     near = [
         mention for mention in mentions if mention.slot in {"more", "change"} and index - 4 <= mention.at <= index + 3
     ]
     if not near:
-        return _read_shared(text, index, mentions)
+        return _read_shared(text, index) if shares else None
     text.mark([(index, index + 2)], State.TAKEN)
     value = Decimal(text.tokens[index].word)
     falls = any(text.tokens[mention.at].word in FALLING for mention in near)
     return Premise(-value if falls else value, "percent")
 
 
-def _read_shared(text: Text, index: int, mentions: Sequence[Mention]) -> Premise | None:
-    """Read "40 % of permits are solar" as a share that is claimed."""
-    if not any(mention.values == ("share",) and mention.at == index + 1 for mention in mentions):
-        return None
-    text.mark([(index, index + 1)], State.TAKEN)
-    return Premise(Decimal(text.tokens[index].word), "percent")
+def _read_shared(text: Text, index: int) -> Premise:
+    """Read "40 % of permits are solar", or "more than 40 %", as a share that is claimed."""
+    before = " ".join(reversed(text.words_before(index, 2)))
+    longest = max((words for words in _BOUNDS if before.endswith(words)), key=len, default="")
+    first = index - (longest.count(" ") + 1 if longest else 0)
+    text.mark([(first, index + 1)], State.TAKEN)
+    return Premise(Decimal(text.tokens[index].word), "percent", _BOUNDS.get(longest, "exactly"))
 
 
 def _read_days(text: Text, index: int) -> Premise | None:
@@ -121,8 +126,12 @@ def _read_count(text: Text, index: int, mentions: Sequence[Mention]) -> Premise 
 def _read_bounded(text: Text, index: int, mentions: Sequence[Mention], *, is_claim: bool) -> Premise | None:
     """Read "were there more than 20 pools" too: a question for yes or no is a claim by itself."""
     end = _end_of(text, index)
-    is_asked = is_claim or text.tokens[0].word in _ASKING
     premise = text.tokens[index].value
+    behind = [token.word for token in text.tokens[end : end + 1]]
+    if is_claim and isinstance(premise, Premise) and behind in (["days"], ["day"]):
+        text.mark([(index, end + 1)], State.TAKEN)
+        return replace(premise, unit="days")
+    is_asked = is_claim or text.tokens[0].word in _ASKING
     if not (is_asked and _counts(mentions, end) and isinstance(premise, Premise)):
         return None
     text.mark([(index, end)], State.TAKEN)

@@ -17,7 +17,6 @@ MOST_CROSSED = 12
 _KINDS = frozenset({"category", "permit_type"})
 _AREAS = frozenset({"zip", "district", "region"})
 _DIVIDING = frozenset({"with", "to", "and", "or", ","})
-_CHOOSING = frozenset({"were", "was", "are", "is", "did", "do", "does", "which", "what", "has", "have"})
 _ASKING = frozenset({"how", "has", "have", "are", "is", "did", "do", "does"})
 
 
@@ -120,7 +119,7 @@ def _asks_which_is_more(mentions: Sequence[Mention], text: Text) -> bool:
     if not mores:
         return False
     if "or" in words:
-        return mores[0] == 0 or len(mores) > 1 or not _CHOOSING.isdisjoint(words[: mores[0]])
+        return True
     return "which" in words[: mores[0]] and "and" in words[: words.index("which")]
 
 

@@ -40,7 +40,12 @@ def _asks_rows(text: Text, index: int, mentions: Sequence[Mention]) -> bool:
     if _slot_at(mentions, index - 1) in {"top", "order"} or _slot_at(mentions, index + 1) == "order":
         return True
     behind = [token.word for token in text.tokens[index + 1 : index + 3]]
-    if behind == ["of", "them"] or (behind[:1] in ([], [","]) and text.words_before(index, 1) == ["first"]):
+    if behind == ["of", "them"] or (behind[:1] in ([], [","], ["only"]) and text.words_before(index, 1) == ["first"]):
+        return True
+    if behind[:1] in ([], [","]) and text.words_before(index, 1)[:1] in (["show"], ["list"], ["give"]):
+        return True
+    has_order = any(mention.slot == "order" for mention in mentions)
+    if has_order and text.words_before(index, 1) == ["the"] and _slot_at(mentions, index + 1) in _COUNTED:
         return True
     is_asking = index == 0 or not _ASKING_ROWS.isdisjoint(text.words_before(index, 1))
     return is_asking and _slot_at(mentions, index + 1) in _COUNTED

@@ -256,6 +256,12 @@ def _rolling(match: re.Match[str], today: date) -> Period:
     return Period(_back(today, match["unit"], count), today)
 
 
+def _full_years(match: re.Match[str], today: date) -> Period:
+    """Read "the past three calendar years" as those before this one."""
+    count = parse_count(match["count"] or match["too"])
+    return _years(today.year - count, count)
+
+
 def _ago(match: re.Match[str], today: date) -> Period:
     count = 1 if match["count"] in {"a", "an"} else parse_count(match["count"])
     return _unit_around(_back(today, match["unit"], count), match["unit"])
@@ -265,7 +271,10 @@ def _this_year_so_far(match: re.Match[str], today: date) -> Period:
     return Period(date(today.year, 1, 1), today)
 
 
-_BEHIND_START = "|".join(f"(?<={cue} of )" for cue in ("beginning", "start", "first day"))
+_BEHIND_START = "|".join(f"(?<={cue} of )" for cue in ("beginning", "start", "first day", "first"))
+_FEW_YEARS, _FEW_YEARS_TOO = (
+    rf"(?:(?:(?:in|over|during|for) )?the )?(?:last|past|previous) (?P<{name}>{COUNT})" for name in ("count", "too")
+)
 _IN_THE = r"(?:(?:in|over|during|within|for|throughout) )?the "
 _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(rf"{_YEAR} - (?P<month>[0-9]{{1,2}}) - {_DAY}"), _numeric_day),
@@ -279,6 +288,7 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(rf"{_YEAR}(?: ,)? {_QUARTER}"), _of_year),
     (rule(r"(?:the )?(?:(?P<figure>(?:19|20)?[0-9]0)s|(?P<named>" + "|".join(DECADES) + "))"), _decade),
     (rule(r"ytd|year to date|so far this year|this year so far|this year to date"), _this_year_so_far),
+    (rule(rf"{_FEW_YEARS} (?:full )?calendar years|{_FEW_YEARS_TOO} (?:full|whole|complete) years"), _full_years),
     (rule(rf"(?:{_IN_THE}(?:last|past)|past) (?:(?P<count>{COUNT}) (?:of )?)?{_UNIT}"), _rolling),
     (rule(rf"(?:{_IN_THE})?(?:last|previous) (?P<count>{COUNT}) (?:of )?{_UNIT}"), _rolling),
     (rule(rf"(?P<count>a|an|{COUNT}) {_UNIT} ago"), _ago),
@@ -326,7 +336,7 @@ _SINCE = rule(
     rf"(?: onwards?| {_NOW})?"
     rf"|since(?: (?!,|§)[a-z]+){{1,5}} {_P}"
     rf"|(?:from|in) {_START}{_P} (?:on(?= ,|$)|onwards?|forward|{_NOW})"
-    rf"|{_P} (?:or|and) (?:later|after|newer|onwards?|since)(?! {_P})|{_P} {_NOW}"
+    rf"|{_P} (?:or|and) (?:later|after|newer|onwards?|since)(?! {_P})|{_P} {_NOW}|{_P} (?:onwards?|forward)(?![^ ])"
 )
 _AFTER = rule(rf"(?:after|later than|following|past) {_END}{_P}")
 _BEFORE = rule(rf"(?:before|prior to|earlier than|ahead of) {_START}{_P}")

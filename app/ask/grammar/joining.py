@@ -11,7 +11,9 @@ from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import State, Text
 from app.ask.plan import Sequence as Order
 
-_OWNING = frozenset({"with", "have", "has", "having", "had", "got"})
+_OWNING = frozenset(
+    "with have has having had got get received receive combine combines combining saw that which".split()
+)
 _GAP = frozenset(BETWEEN_PAIR)
 LONGEST_BETWEEN = 16
 """Words between what has an address and the first kind: "homes in 78704 with both a pool"."""
@@ -78,7 +80,8 @@ def opens_address(text: Text, mentions: Sequence[Mention]) -> bool:
     """Whether things that have an address are said to have two kinds: "homes with both solar and a battery"."""
     pair = [mention for mention in mentions if mention.slot in _PAIRED]
     gap = [text.tokens[at].word for at in range(pair[0].end, pair[1].at)] if len(pair) == 2 else []
-    if sum(word in {"and", "plus"} for word in gap) != 1:
+    joints = {"and", "plus"} | ({"with"} if any(token.word.startswith("combin") for token in text.tokens) else set())
+    if sum(word in joints for word in gap) != 1:
         return False
     objects = [mention for mention in mentions if mention.slot == "object" and mention.end <= pair[0].at]
     if not objects:

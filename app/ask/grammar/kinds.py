@@ -227,6 +227,9 @@ def _is_asked_for(group: Mention, mentions: Sequence[Mention], text: Text) -> bo
         return False
     if not RANKED["by"].isdisjoint(before) and "in" not in before:
         return True
+    behind = [token.word for token in text.tokens[group.end : group.end + 1]]
+    if behind and behind[0] in {"by", "ranked", "ordered", "sorted"}:
+        return True
     ranking = {"most", "ranking", "top", "largest", "priciest", "densest", "slowest"}
     return any(key_of(mention) in ranking for mention in mentions)
 

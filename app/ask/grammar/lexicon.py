@@ -137,6 +137,7 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     yield from _valued("order", _KINDS["order"], str, plurals=False)
     yield from _valued("kind", _KINDS["kind"], str, plurals=False)
     yield from ((phrase, Meaning("kind", ("waiting",))) for phrase in _waits())
+    yield from ((phrase, Meaning("order", ("priciest",))) for phrase in _superlatives())
     yield from _valued("measure", _KINDS["measure"], str)
     yield from _valued("period", _KINDS["period"], str, plurals=False)
     yield from _valued("joined", _KINDS["joined"], str, plurals=False)
@@ -151,6 +152,12 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     )
     yield from ((cue, Meaning("premise")) for cue in _KINDS["premise"]["cues"])
     yield from ((name, Meaning("other_city", (name,))) for name in load("cities")["names"])
+
+
+def _superlatives() -> Iterator[str]:
+    """Give the ways to say which is worth the most: "greatest declared value"."""
+    parts = _KINDS["superlatives"]
+    yield from (f"{most} {of}" for most, of in product(parts["most"], parts["of"]))
 
 
 def _waits() -> Iterator[str]:

@@ -37,10 +37,14 @@ _AMOUNTS = tuple(
 )
 _VALUED = (
     r"(?:(?:with |of |whose |and |have |has |had |having )?(?:an? |the )?(?:total |estimated |declared |project |job )?"
-    r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)(?: is| was| of| at)? )"
+    r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)"
+    r"(?: is| was| of| at| lies| lay| ranges| ranging| falls)? )"
 )
 _SIMPLE = r"(?<!no )(?<!not )"
-_ABOVE = rf"over|above|north of|{_SIMPLE}more than|greater than|(?<!not )exceeding|in excess of|>"
+_ABOVE = (
+    rf"over|above|north of|exceed(?:s|ed)?|topped|surpass(?:es|ed)?|{_SIMPLE}more than|greater than|(?<!not )exceeding"
+    r"|in excess of|>"
+)
 _BELOW = rf"under|below|south of|{_SIMPLE}less than|lower than|cheaper than|<"
 _LOW = (
     rf"(?:(?P<strict>{_ABOVE})|at least|no less than|not less than|upwards? of|minimum(?: of)?|min|starting at"

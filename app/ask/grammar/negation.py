@@ -16,6 +16,7 @@ _WORDS = "|".join(sorted(_ORDERS.union(NEGATION["words"]), key=len, reverse=True
 _BUT_NOT_BEFORE = "|".join(NEGATION["but_not_before"])
 _SIGN = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))")
 _CLAUSE = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))(?: (?!,(?![^ ]))[^ ]+)*")
+_ALTERNATIVE = rule(r"not (?:the |an? )?(?:mean|average|median|sum|total)(?= ,|$)|not (?:mean|average|median)(?= )")
 _FORMER = rule(r"(?:instead of|rather than)(?: (?!,(?![^ ]))[^ ]+){1,4}")
 _READABLE = frozenset(NEGATION["readable"])
 _BETWEEN = frozenset(NEGATION["between"])
@@ -41,6 +42,11 @@ def set_aside_negations(text: Text) -> str | None:
     text.set_aside(*found)
     words = (text.tokens[span.first] for span in found)
     return next((token.raw for token in words if token.word not in _ORDERS), None)
+
+
+def drop_alternatives(text: Text) -> None:
+    """Take "not the mean" behind a median: it says again what is wanted."""
+    text.take(*text.find_all(_ALTERNATIVE))
 
 
 def drop_former(text: Text) -> None:
@@ -92,8 +98,14 @@ def _find_before(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | No
     before = [part for part in row if part.end <= sign.at]
     if not before or not _BETWEEN.issuperset(_words(text, before[-1].end, sign.at)):
         return None
-    opens = text.tokens[before[-1].at - 1].word if before[-1].at else ","
-    return [before[-1]] if opens in {",", "with", "and", "the", "any", "all"} else None
+    run = before[-1:]
+    for part in reversed(before[:-1]):
+        gap = _words(text, part.end, run[0].at)
+        if slot_of(part) != slot_of(run[0]) or not gap or not _JOINTS.issuperset(gap):
+            break
+        run.insert(0, part)
+    opens = [word for word in text.words_before(run[0].at, 2) if word != "the"]
+    return run if not opens or opens[0] in {",", "with", "and", "any", "all"} else None
 
 
 def _find_behind(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | None:

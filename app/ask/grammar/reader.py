@@ -11,7 +11,7 @@ from app.ask.grammar.comparing import Sides, changes_over_years, find_comparison
 from app.ask.grammar.counts import take_limit
 from app.ask.grammar.dates import DateMention, Period, take_dates
 from app.ask.grammar.doubts import find_together, find_unclear, quote
-from app.ask.grammar.filters import FIELDS, Part, build_filter
+from app.ask.grammar.filters import FIELDS, KIND_FIELDS, Part, build_filter
 from app.ask.grammar.joining import Pair, find_pair, opens_address, read_after, split_rebuilt
 from app.ask.grammar.kinds import PLACES_AND_FIRMS, Signs, Wish, decide, find_said, find_unused, has_subject, key_of
 from app.ask.grammar.lexicon import (
@@ -28,7 +28,7 @@ from app.ask.grammar.lexicon import (
 )
 from app.ask.grammar.mentions import Mention, take_mentions, take_own_words
 from app.ask.grammar.money import Bounds, find_unheld_bound, take_value_bounds
-from app.ask.grammar.negation import drop_former, find_left_out, set_aside_negations, take_signs
+from app.ask.grammar.negation import drop_alternatives, drop_former, find_left_out, set_aside_negations, take_signs
 from app.ask.grammar.places import find_place_runs, take_districts, take_place, take_regions, take_zips
 from app.ask.grammar.preamble import take_preamble
 from app.ask.grammar.radii import find_least_distance, fold_distances, take_radius
@@ -39,6 +39,10 @@ from app.ask.grammar.text import Found, State, Text
 from app.ask.plan import Kind, Order
 from app.permits.filters import PermitFilter
 
+PRICIER = frozenset({"more expensive", "pricier", "costlier"})
+PASSED_OVER = frozenset({"weather", "population"})
+PASSED_WORDS = frozenset({"mayor", "president", "news", "traffic", "election", "bus"})
+"""Topics, and words of others, that may stand in a question about permits."""
 LONGEST_HOW_LONG = 3
 """Words of "how long do": what is longer, "how long does it take", asks for advice unless it is about a permit."""
 
@@ -89,6 +93,7 @@ def _hear(question: str, today: date, context: Context) -> _Heard | None:
     text = Text(question)
     take_preamble(text, question)
     is_tagged = take_tags(text)
+    drop_alternatives(text)
     if context.follows:
         drop_former(text)
     signs = take_signs(text)
@@ -144,7 +149,7 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
     """Settle what words mean beside each other, once it is known which of them are left out."""
     text = heard.text
     mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
-    mentions = _drop_falling_in(text, mentions)
+    mentions = _pass_over_topics(text, _read_pricier(text, _drop_falling_in(text, mentions)))
     mentions = _read_new_since(heard, _read_going_up(text, _read_how_much_of(text, mentions)))
     is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
     together = () if is_joined else find_together(text, mentions)
@@ -188,14 +193,40 @@ def _says_changed(mention: Mention, text: Text) -> bool:
     return not CHANGED["before"].isdisjoint(words[: mention.at])
 
 
+def _read_pricier(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Read "the permit more expensive" as the most expensive, where nothing is compared."""
+    compared = {"than", "more", "change", "series", "period"}
+    words = {token.word for token in text.tokens}
+    if "or" in words or any(mention.slot in compared or key_of(mention) in compared for mention in mentions):
+        return mentions
+    return [
+        replace(mention, slot="order", values=("priciest",)) if _said(mention, text) in PRICIER else mention
+        for mention in mentions
+    ]
+
+
+def _pass_over_topics(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Leave over a word of another topic in a question that names a kind of permits: "the mayor says that remodels"."""
+    if not any(mention.slot in KIND_FIELDS for mention in mentions):
+        return mentions
+    passed = [
+        one
+        for one in mentions
+        if one.slot == "declined" and (one.values[0] in PASSED_OVER or _said(one, text) in PASSED_WORDS)
+    ]
+    _set_aside(text, passed)
+    return [mention for mention in mentions if mention not in passed]
+
+
 def _drop_falling_in(text: Text, mentions: list[Mention]) -> list[Mention]:
-    """Drop the change in "permits that fall in district 3": it says where they lie."""
+    """Drop the change in "permits that fall in district 3", or in "what share falls": it says where they lie."""
+    has_share = any(key_of(mention) == "share" for mention in mentions)
     lying = [
         mention
         for mention in mentions
         if mention.slot == "change"
         and text.tokens[mention.at].word in COPULAS
-        and not {"that", "which"}.isdisjoint(text.words_before(mention.at, 1))
+        and (has_share or not {"that", "which"}.isdisjoint(text.words_before(mention.at, 1)))
     ]
     return [mention for mention in mentions if mention not in lying]
 
@@ -360,7 +391,7 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
 def _claim_bound(heard: _Heard, premise: Premise | None) -> tuple[_Heard, Premise | None]:
     """Read a bound of an average that is claimed as the claim: "the median pool is over $60,000, right?"."""
     is_claim = heard.is_tagged or any(mention.slot == "premise" for mention in heard.mentions)
-    is_average = any(key_of(mention) in {"mean", "median"} for mention in heard.mentions)
+    is_average = any(key_of(mention) in {"mean", "median", "value_usd"} for mention in heard.mentions)
     low, high = heard.bounds
     if premise is not None or not (is_claim and is_average) or (low is None) == (high is None):
         return heard, premise

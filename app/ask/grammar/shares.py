@@ -41,6 +41,9 @@ def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text, *
     if copula is not None:
         said = [part for part in behind if part.at > copula]
         part = _strongest(said)
+        statuses = [one for one in part if slot_of(one) == "status"]
+        if statuses and len(part) > len(statuses) and len(said) == len(behind):
+            part = statuses  # "in what percentage of cases has a pool permit expired"
         if part or not said:
             whole = [one for one in parts if one not in part]
             return Share(_to_sides(part, whole), copula, is_bare=not said)
@@ -48,6 +51,8 @@ def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text, *
     if among is not None:
         text.mark([(among, among + 1)], State.TAKEN)
         said = [one for one in behind if one.at < among]
+        if is_narrowed and not any(slot_of(one) in KIND_FIELDS for one in said):
+            return Share(_to_sides([], list(parts)), share.at, is_bare=True)
     elif any(slot_of(one) in KIND_FIELDS for one in before):
         said = before
     else:

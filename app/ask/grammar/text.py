@@ -17,7 +17,24 @@ REST = "…"
 
 # Compatibility forms would join a digit and a fraction ("1½" to "11/2"), so these are written out before.
 _BEFORE_NFKC = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "⅓": " 1/3 ", "⅔": " 2/3 ", "º": "°", "˚": "°"})
-_WRITTEN_OUT = tuple(
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SPOKEN = rf"(?:{'|'.join(_DIGITS)}|oh)"
+_TEEN_WORDS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_TEENS = rf"(?P<teen>{'|'.join(_TEEN_WORDS)})"
+
+
+def _read_digits(match: re.Match[str]) -> str:
+    """Read a ZIP that is spelt out digit by digit, as voice assistants write it."""
+    words = re.split("[ -]", match.group().lower())
+    return "".join(str(_DIGITS.index(word)) if word in _DIGITS else "0" for word in words)
+
+
+def _read_year(match: re.Match[str]) -> str:
+    """Read "twenty fifteen"."""
+    return str(2010 + _TEEN_WORDS.index(match["teen"].lower()))
+
+
+_WRITTEN_OUT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words)
     for pattern, words in (
         (r"≥|>=|=>", " at least "),
@@ -28,6 +45,10 @@ _WRITTEN_OUT = tuple(
         (r"\bw/", "with "),
         (r"(?:\bno\.|#) ?of\b", "number of"),
         (r"\bas well as\b", "and"),
+        (r"\be v\b", "ev"),
+        (r"\ba d u\b", "adu"),
+        (rf"\b{_SPOKEN}(?:[ -]{_SPOKEN}){{4}}\b", _read_digits),
+        (rf"\b(?:twenty|two thousand(?: and)?)[ -]{_TEENS}\b", _read_year),
     )
 )
 _AFTER_NFKC = str.maketrans(
