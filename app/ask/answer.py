@@ -5,7 +5,7 @@ What may refuse happens in :func:`prepare`, before the first event. The answer i
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from time import monotonic
@@ -27,7 +27,7 @@ from app.backends.base import Prompt
 from app.backends.router import Router
 from app.cities.city import find_city
 from app.database import open_session
-from app.errors import TooSlow
+from app.errors import TooSlow, UnknownWord
 from app.permits.register import Register, RegisterCache
 from app.settings import Settings
 from app.telemetry.logs import describe
@@ -102,7 +102,10 @@ async def plan_and_gather(resources: Resources, asked: Question) -> Prepared:
     if planned.plan is not None:
         async with open_session(resources.engine) as session:
             register = await resources.registers.find(session)
-            facts = await gather(session, register, planned.plan, place=planned.place_label)
+            try:
+                facts = await gather(session, register, planned.plan, place=planned.place_label)
+            except UnknownWord as unknown:
+                planned = replace(planned, outcome="ask_back", plan=None, place=None, sentences=(f"{unknown}.",))
     as_of = facts.as_of if facts else register.as_of(register.answering)
     prepared = Prepared(asked, planned, facts, as_of, today, Narration(began), interpretation)
     prepared.sentences = compose(planned, facts)

@@ -109,6 +109,7 @@ def follow(previous: Plan, question: str, reading: Reading, area: Area | None) -
     if kind != previous.kind and previous.kind in TWO_SIDED:
         raise Contested
     since = reading.since
+    group_by = reading.group_by if "group" in reading.said or previous.group_by is None else None
     wanted = reading.where
     if kind == previous.kind == "changed" and since is None:
         since = wanted.issued_from or previous.since
@@ -125,8 +126,8 @@ def follow(previous: Plan, question: str, reading: Reading, area: Area | None) -
         **{"beside": previous.beside, "versus": previous.versus, **sides} if kind in TWO_SIDED else sides,
         sequence=(reading.sequence or previous.sequence) if kind == "joined" else None,
         since=since,
-        group_by=(reading.group_by or previous.group_by or "category") if kind == "top" else None,
-        region_kind=(reading.region_kind if reading.group_by else previous.region_kind) if kind == "top" else None,
+        group_by=(group_by or previous.group_by or "category") if kind == "top" else None,
+        region_kind=(reading.region_kind if group_by else previous.region_kind) if kind == "top" else None,
         period=(reading.period or keep_period(previous, reading)) if kind == "series" else None,
         order=choose_order(previous, reading, sides["where"]) if kind == "list" else None,
         limit=choose_limit(previous, reading, kind),
@@ -249,7 +250,10 @@ def change_side(
         changed["area"] = side.area.model_dump() | {"radius_m": radius_m}
     if without is not None:
         before = side.without.model_dump(exclude_defaults=True) if side.without else {}
-        changed["without"] = before | without.model_dump(exclude_defaults=True)
+        added = without.model_dump(exclude_defaults=True)
+        both = (name for name in before.keys() & added if isinstance(added[name], tuple))
+        joined = {name: (*before[name], *added[name]) for name in both}
+        changed["without"] = before | added | joined
     return Where.model_validate(changed)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from app.ask.grammar.lexicon import FALLING, TAGS
+from app.ask.grammar.lexicon import FALLING, NUMBERS, TAGS
 from app.ask.grammar.mentions import Mention
+from app.ask.grammar.numbers import WORD
 from app.ask.grammar.reading import Bound, Premise
 from app.ask.grammar.text import State, Text, rule
 
@@ -36,9 +37,19 @@ _BOUNDS: dict[str, Bound] = {
     "up to": "at_most",
 }
 _BOUNDED = rule(
-    rf"(?P<bound>{'|'.join(sorted(_BOUNDS, key=len, reverse=True))}) (?P<figure>[0-9]{{1,9}})(?! %| percent| pct)"
+    rf"(?P<bound>{'|'.join(sorted(_BOUNDS, key=len, reverse=True))}) (?P<figure>[0-9]{{1,9}}|(?:a )?(?:{WORD}))"
+    r"(?! %| percent| pct)"
 )
 _CLAIM = "§claim"
+
+
+def _read_figure(figure: str) -> Decimal:
+    word = figure.removeprefix("a ")
+    return Decimal(NUMBERS.get(word, word))
+
+
+def _read_bound(match: re.Match[str]) -> Premise:
+    return Premise(_read_figure(match["figure"]), "permits", _BOUNDS[match["bound"]])
 
 
 def take_tags(text: Text) -> bool:
@@ -50,7 +61,7 @@ def take_tags(text: Text) -> bool:
 
 def fold_bounds(text: Text) -> None:
     """Let "more than 20" stand as one symbol: whether it is a claim shows later."""
-    text.fold(_BOUNDED, _CLAIM, lambda match: Premise(Decimal(match["figure"]), "permits", _BOUNDS[match["bound"]]))
+    text.fold(_BOUNDED, _CLAIM, _read_bound)
 
 
 def take_premise(text: Text, mentions: Sequence[Mention], *, is_tagged: bool) -> Premise | None:

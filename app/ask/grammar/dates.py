@@ -341,7 +341,8 @@ _SINCE = rule(
 _AFTER = rule(rf"(?:after|later than|following|past) {_END}{_P}")
 _BEFORE = rule(rf"(?:before|prior to|earlier than|ahead of) {_START}{_P}")
 _UNTIL = rule(
-    rf"(?:(?:up )?(?:until|till)|through|thru|up to|no later than|not later than|on or before|by the end of) {_END}{_P}"
+    rf"(?:(?:up )?(?:until|till)|through|thru|up to and including|up to|no later than|not later than|on or before"
+    rf"|by the end of) {_END}{_P}"
     rf"|{_P} (?:or|and) (?:earlier|before|older)(?! {_P})"
 )
 _PLAIN = rule(rf"(?:(?:in|during|within|for|over|throughout|on|of|from) (?:the )?)?{_P}")

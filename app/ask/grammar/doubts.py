@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from app.ask.grammar.comparing import is_crossed, is_turned
-from app.ask.grammar.filters import Part
-from app.ask.grammar.lexicon import DATED_ELSEWHERE, UNCLEAR
+from app.ask.grammar.filters import Part, slot_of
+from app.ask.grammar.lexicon import DATED_ELSEWHERE, STOP_WORDS, UNCLEAR
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import State, Text, rule
 
@@ -88,11 +88,24 @@ def find_unclear(
         return quote(text, _around(parts, unread))
     if not compares and is_crossed(parts):
         return quote(text, parts)
+    if not compares and (alternatives := find_alternatives(text, parts)):
+        return quote(text, alternatives)
     turned = next(filter(is_turned, parts), None)
     if not compares and turned is not None:
         return quote(text, [turned])
     words = next(_unclear_words(text, joins=joins), None)
     return words or (quote(text, unused[:1]) if unused else None)
+
+
+def find_alternatives(text: Text, parts: Sequence[Part]) -> list[Part]:
+    """Find two things of different kinds joined by "or", which a filter would join by "and"."""
+    ordered = sorted(parts, key=lambda part: part.at)
+    for before, after in pairwise(ordered):
+        gap = [token.word for token in text.tokens[before.end : after.at]]
+        said = [word for word in gap if word == "or" or word not in STOP_WORDS]
+        if said == ["or"] and slot_of(before) != slot_of(after):
+            return [before, after]
+    return []
 
 
 def quote(text: Text, parts: Iterable[Part]) -> str:

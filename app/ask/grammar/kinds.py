@@ -63,6 +63,8 @@ _SAYING: dict[Kind, frozenset[str]] = {
 _CONDITIONAL = frozenset[str]().union(
     *_SAYING.values(), _ORDERS, *_MEASURED.values(), {"how_much", "when", "object", "premise"}
 )
+_DECLARED = frozenset({"declared", "valuation", "estimated", "stated", "construction", "project", "job"})
+"""Words of a value that only permits have."""
 _OF_WHAT = frozenset({"for", "of", "in", "among", "on"})
 _SUBJECTS = KIND_FIELDS | {"subject"}
 
@@ -169,6 +171,7 @@ def has_subject(mentions: Sequence[Mention], text: Text) -> bool:
     return any(
         mention.slot in _SUBJECTS
         or (key_of(mention) == "ranking" and "permits" in _said_as(mention, text))
+        or (key_of(mention) == "value_usd" and not _DECLARED.isdisjoint(_said_as(mention, text).split(" ")))
         or (mention.slot == "group" and mention.values[0] not in PLACES_AND_FIRMS)
         or mention.values == ("rebuilt",)
         for mention in mentions
@@ -202,6 +205,9 @@ def _find_group(mentions: Sequence[Mention], text: Text) -> GroupBy | None:
         if mention.slot == "group" and _is_ranked(mention, mentions, text):
             return _GROUPS[mention.values[0]]
     keys = {key_of(mention) for mention in mentions}
+    if "most" in keys and [token.word for token in text.tokens[:2]] == ["which", "of"]:
+        slots = [mention.slot for mention in mentions]
+        return next((_GROUPS[slot] for slot in ("zip", "district", "region") if slots.count(slot) > 1), None)
     return "category" if "ranking" in keys and "category" not in keys else None
 
 

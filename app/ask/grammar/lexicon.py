@@ -222,6 +222,7 @@ DATED_ELSEWHERE = frozenset(_WORDS["dated_elsewhere"]["words"])
 COLUMNS: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _WORDS["columns"].items()}
 HOMES: dict[str, Any] = _WORDS["homes"]
 UNCLEAR: dict[str, list[str]] = _WORDS["unclear"]
+MAKING_UP: list[str] = _KINDS["making_up"]["words"]
 COPULAS = frozenset(_KINDS["copulas"]["words"])
 CHANGED: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["changed_since"].items()}
 GOING_UP: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["going_up"].items()}

@@ -16,7 +16,10 @@ _WORDS = "|".join(sorted(_ORDERS.union(NEGATION["words"]), key=len, reverse=True
 _BUT_NOT_BEFORE = "|".join(NEGATION["but_not_before"])
 _SIGN = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))")
 _CLAUSE = rule(rf"(?:{_WORDS})(?! (?:{_BUT_NOT_BEFORE})(?![^ ]))(?: (?!,(?![^ ]))[^ ]+)*")
-_ALTERNATIVE = rule(r"not (?:the |an? )?(?:mean|average|median|sum|total)(?= ,|$)|not (?:mean|average|median)(?= )")
+_ALTERNATIVE = rule(
+    r"not (?:the |an? )?(?:mean|average|median|sum|total|list|number|count)(?= ,|$| but )"
+    r"|not (?:mean|average|median)(?= )|not (?:per|by) (?:year|quarter|month)"
+)
 _FORMER = rule(r"(?:instead of|rather than)(?: (?!,(?![^ ]))[^ ]+){1,4}")
 _READABLE = frozenset(NEGATION["readable"])
 _BETWEEN = frozenset(NEGATION["between"])
@@ -120,6 +123,8 @@ def _find_behind(text: Text, sign: Sign, row: Sequence[Part]) -> list[Part] | No
         slots = {slot_of(one) for one in run}
         is_same = slot_of(part) in slots
         if not gap:
+            if text.tokens[sign.at].word == "non":
+                return run
             if is_same or not {*slots, slot_of(part)} <= KIND_FIELDS:
                 return None if is_same else run
         elif not joint or not _JOINTS.issuperset(joint):

@@ -18,7 +18,7 @@ _PLACED = re.compile(
     r"\d|\b(?:in|near|at|around|on|for)\s+(?!(?:my|our|an?|the|general|particular)\b)[a-z]", re.IGNORECASE
 )
 
-SAYING = frozenset({"category", "permit_type", "permit_class", "status", "work_class", "here"})
+SAYING = frozenset({"category", "permit_type", "permit_class", "status", "work_class", "subject"})
 
 
 def take_preamble(text: Text, question: str) -> None:
@@ -28,5 +28,5 @@ def take_preamble(text: Text, question: str) -> None:
         return
     words = [token.word for token in tokenize(found.group())]
     meanings = (PHRASES.longest(words, index) for index in range(len(words)))
-    if not any(meaning[0].slot in SAYING for meaning in meanings if meaning):
+    if not any(one.slot in SAYING or (one.slot == "here" and count > 1) for one, count in filter(None, meanings)):
         text.mark([(0, len(words))], State.TAKEN)

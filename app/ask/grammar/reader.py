@@ -168,11 +168,13 @@ def _read_new_since(heard: _Heard, mentions: list[Mention]) -> list[Mention]:
 
     Without such a day it is the newest, or a change of figures.
     """
-    if _find_since(heard) is None:
+    since = _find_since_mention(heard)
+    if since is None:
         return mentions
+    is_open = since.last is None
     return [
         replace(mention, slot="kind", values=("changed",))
-        if (heard.dates[0].last is None and _says_new(mention, heard.text)) or _says_changed(mention, heard.text)
+        if (is_open and _says_new(mention, heard.text)) or _says_changed(mention, heard.text)
         else mention
         for mention in mentions
     ]
@@ -325,8 +327,9 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     text, mentions, placed = heard.text, heard.mentions, heard.placed
     premise = take_premise(text, mentions, is_tagged=heard.is_tagged)
     heard, premise = _claim_bound(heard, premise)
+    mentions = _drop_claimed(text, mentions, premise)
     pair = find_pair(text, mentions, heard.parts)
-    sides = None if pair else find_comparison(mentions, heard.parts, premise, text)
+    sides = None if pair or _changed_since(heard) else find_comparison(mentions, heard.parts, premise, text)
     wish = decide(mentions, text, _read_signs(heard, context, sides, premise, pair))
     wish, region_kind = _find_region_kind(wish, context)
     share = _find_share(heard) if wish.kind == "share" else None
@@ -356,6 +359,8 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     )
     if wish.kind in {"mean", "median"} and not any(key_of(one) == "value_usd" for one in mentions):
         unclear = unclear or _quote_unmeasured(heard, wish.kind)
+    if wish.kind == "series":
+        unclear = unclear or _quote_applied(heard)
     if share and not _is_whole(share, where, other, is_part_without=is_part_without):
         unclear = unclear or _quote_key(heard, "share")
     return replace(
@@ -388,6 +393,18 @@ def _interpret(heard: _Heard, context: Context) -> Reading:
     )
 
 
+def _drop_claimed(text: Text, mentions: list[Mention], premise: Premise | None) -> list[Mention]:
+    """Drop the "more than" of "more than 30 %", which the claim has."""
+    if premise is None or premise.unit != "percent" or premise.bound == "exactly":
+        return mentions
+    return [
+        mention
+        for mention in mentions
+        if mention.slot not in {"more", "than"}
+        or not any(token.word[:1].isdigit() for token in text.tokens[mention.end : mention.end + 2])
+    ]
+
+
 def _claim_bound(heard: _Heard, premise: Premise | None) -> tuple[_Heard, Premise | None]:
     """Read a bound of an average that is claimed as the claim: "the median pool is over $60,000, right?"."""
     is_claim = heard.is_tagged or any(mention.slot == "premise" for mention in heard.mentions)
@@ -417,12 +434,32 @@ def _find_region_kind(wish: Wish, context: Context) -> tuple[Wish, str | None]:
     )
 
 
+def _changed_since(heard: _Heard) -> bool:
+    """Whether it is asked what changed since a day, which is no comparison of days."""
+    return _find_since(heard) is not None and any(key_of(mention) == "changed" for mention in heard.mentions)
+
+
 def _find_since(heard: _Heard) -> date | None:
     """Give the one day since when changes are asked for, up to now."""
-    if len(heard.dates) != 1:
-        return None
-    last = heard.dates[0].last
-    return heard.dates[0].first if last is None or last >= heard.today else None
+    mention = _find_since_mention(heard)
+    return mention.first if mention else None
+
+
+def _find_since_mention(heard: _Heard) -> DateMention | None:
+    open_ended = [
+        mention
+        for mention in heard.dates
+        if mention.first is not None and (mention.last is None or mention.last >= heard.today)
+    ]
+    if len(heard.dates) > 1:
+        open_ended = [mention for mention in open_ended if _follows_change(mention, heard)]
+    return open_ended[0] if len(open_ended) == 1 else None
+
+
+def _follows_change(mention: DateMention, heard: _Heard) -> bool:
+    """Whether a day stands behind what tells of a change, nothing else between that has days."""
+    cues = [one for one in heard.mentions if key_of(one) in {"changed", "change"} and one.end <= mention.at]
+    return bool(cues) and not any(cues[-1].end <= other.at < mention.at for other in heard.dates)
 
 
 def _is_whole(share: Share, where: PermitFilter, whole: PermitFilter | None, *, is_part_without: bool) -> bool:
@@ -444,6 +481,12 @@ def _build_without(heard: _Heard, share: Share | None) -> tuple[PermitFilter | N
     without, _ = build_filter(heard.left_out, cities=(), bounds=(None, None))
     is_part = share is not None and share.is_bare and all(part.at > share.at for part in heard.left_out)
     return without, is_part
+
+
+def _quote_applied(heard: _Heard) -> str | None:
+    """Quote days of application in a series, which is by days of issue."""
+    applied = [mention for mention in heard.dates if mention.column == "applied"]
+    return quote(heard.text, applied) if applied else None
 
 
 def _quote_unmeasured(heard: _Heard, kind: Kind) -> str | None:
@@ -497,7 +540,8 @@ def _build_filters(
 ) -> tuple[PermitFilter, PermitFilter | None, Sequence[Part]]:
     """Build the filter, or those of both sides; what they cannot hold is left over, and given too."""
     cities = [city for mention in heard.mentions if mention.slot == "city" for city in mention.values]
-    parts = [part for part in heard.parts if not (is_since and isinstance(part, DateMention))]
+    since = _find_since_mention(heard) if is_since else None
+    parts = [part for part in heard.parts if part is not since]
     where, unread = build_filter(sides.left if sides else parts, cities=cities, bounds=heard.bounds)
     versus = None
     if sides is not None:

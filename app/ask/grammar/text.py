@@ -34,6 +34,25 @@ def _read_year(match: re.Match[str]) -> str:
     return str(2010 + _TEEN_WORDS.index(match["teen"].lower()))
 
 
+_UNITS = "one two three four five six seven eight nine".split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_BELOW_TWENTY = "|".join(_UNITS + _TEEN_WORDS)
+_BELOW_HUNDRED = rf"(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_UNITS)}))?|(?P<small>{_BELOW_TWENTY}))"
+_HUNDREDS = rf"(?P<hundreds>an?|{'|'.join(_UNITS + _TEEN_WORDS)}) hundred"
+
+
+def _read_number(match: re.Match[str]) -> str:
+    """Read a number of two or three figures in words; up to twenty they stand in a lexicon."""
+    groups = match.groupdict()
+    small = [*_UNITS, *_TEEN_WORDS]
+    value = _TENS.index(groups["tens"].lower()) * 10 + 20 if groups.get("tens") else 0
+    value += _UNITS.index(groups["ones"].lower()) + 1 if groups.get("ones") else 0
+    value += small.index(groups["small"].lower()) + 1 if groups.get("small") else 0
+    if hundreds := groups.get("hundreds"):
+        value += 100 * (1 if hundreds.lower() in {"a", "an"} else small.index(hundreds.lower()) + 1)
+    return match.group() if value <= 20 else str(value)
+
+
 _WRITTEN_OUT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), words)
     for pattern, words in (
@@ -49,6 +68,9 @@ _WRITTEN_OUT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
         (r"\ba d u\b", "adu"),
         (rf"\b{_SPOKEN}(?:[ -]{_SPOKEN}){{4}}\b", _read_digits),
         (rf"\b(?:twenty|two thousand(?: and)?)[ -]{_TEENS}\b", _read_year),
+        (r"\bhalf a dozen\b", "six"),
+        (rf"\b{_HUNDREDS}(?:(?: and)? {_BELOW_HUNDRED})?\b", _read_number),
+        (rf"\b(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_UNITS)}))?\b", _read_number),
     )
 )
 _AFTER_NFKC = str.maketrans(
