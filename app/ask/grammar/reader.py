@@ -149,6 +149,7 @@ def _settle(heard: _Heard, context: Context) -> _Heard:
     """Settle what words mean beside each other, once it is known which of them are left out."""
     text = heard.text
     mentions = read_after(text, _read_makers(text, _read_compared_with(text, heard.mentions)))
+    mentions = _drop_included(text, mentions)
     mentions = _pass_over_topics(text, _read_pricier(text, _drop_falling_in(text, mentions)))
     mentions = _read_new_since(heard, _read_going_up(text, _read_how_much_of(text, mentions)))
     is_joined = opens_address(text, mentions) or any(mention.slot == "joined" for mention in mentions)
@@ -204,6 +205,22 @@ def _read_pricier(text: Text, mentions: list[Mention]) -> list[Mention]:
     return [
         replace(mention, slot="order", values=("priciest",)) if _said(mention, text) in PRICIER else mention
         for mention in mentions
+    ]
+
+
+def _drop_included(text: Text, mentions: list[Mention]) -> list[Mention]:
+    """Drop "including commercial ones": it says that nothing is left out."""
+    dropped = [
+        mention
+        for mention in mentions
+        if mention.slot == "permit_class" and not {"including", "included"}.isdisjoint(text.words_before(mention.at, 2))
+    ]
+    text.mark(((at, at + 1) for mention in dropped for at in range(max(0, mention.at - 2), mention.at)), State.TAKEN)
+    ends = [mention.at for mention in dropped]
+    return [
+        mention
+        for mention in mentions
+        if mention not in dropped and not (mention.slot == "both" and any(0 < at - mention.at <= 2 for at in ends))
     ]
 
 
