@@ -31,7 +31,7 @@ from app.permits.place_texts import (
 )
 from app.permits.region_names import RegionName
 from app.permits.register import Register
-from app.permits.streets import STREETS_MAX, Fit, StreetNames
+from app.permits.streets import STREETS_MAX, Fit, Street, StreetNames
 from app.permits.tables import permits
 from app.permits.words import ZIP_KIND
 
@@ -195,11 +195,13 @@ class Finder:
         number = wanted.house_number
         rows = await self._find_known([street.text for _, street in fitting], number - REACH, number + REACH, zip_code)
         fit_of = {street.text: fit for fit, street in fitting}
+        sided = _find_sided([street for fit, street in fitting if fit is Fit.FULLER])
         guessed: list[tuple[Fit, Place]] = []
         for (city, street), known in _by_street(rows):
             place = locate(number, city, street, known)
             if place is not None:
-                guessed.append((fit_of[street], place))
+                is_doubtful = street in sided and place.quality == "nearest"
+                guessed.append((Fit.OTHER if is_doubtful else fit_of[street], place))
         return _choose(guessed, self.limit) or await self._suggest_address(wanted, list(fit_of))
 
     async def _suggest_address(self, wanted: Address, streets: list[str]) -> Found:
@@ -328,6 +330,15 @@ def select_along(streets: Sequence[str], cities: tuple[str, ...]) -> Select[str,
         .where(columns.street.in_(streets), columns.city.in_(cities), columns.house_number.is_not(None))
         .where(columns.location.is_not(None), columns.removed_run.is_(None))
         .order_by(*key, columns.source_id)
+    )
+
+
+def _find_sided(streets: Sequence[Street]) -> frozenset[str]:
+    """Give those of which another differs by its directional alone: a number on neither may be on either."""
+    return frozenset(
+        street.text
+        for street in streets
+        if any(other.kind == street.kind and other.qualifiers != street.qualifiers for other in streets)
     )
 
 
