@@ -38,7 +38,8 @@ TOKEN = re.compile(
     |[^\w\s.,;:!'"“”()‐-―-]""",
     re.VERBOSE,
 )
-SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+SENTENCE = re.compile(r"\S.*?(?:(?<!\bSt)(?<!\bMt)(?<!\bDr)[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+"""Up to a mark that ends it, which the point of "St. John's" is not."""
 LETTER = re.compile(r"\S")
 SENTENCE_MAX = 600
 LIST_MARK = re.compile(r"^(?:[-*•]|\(?\d{1,2}[.)])(?:\s+|$)")

@@ -224,5 +224,5 @@ def tell_lies(truths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def plain(sentence: str) -> str:
     """Give a sentence's words and figures alone, so that the same truth with another comma or number is the same."""
-    words = [word.rstrip(".") for word in re.findall(r"[\w$%.-]+", sentence.lower().replace(",", ""))]
+    words = [re.sub(r"\.0*$", "", word) for word in re.findall(r"[\w$%.-]+", sentence.lower().replace(",", ""))]
     return " ".join({"is": "are", "permit": "permits"}.get(word, word) for word in words).rstrip(".")
