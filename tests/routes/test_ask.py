@@ -324,12 +324,24 @@ async def test_the_nearest_are_found_beyond_the_default_radius(client: httpx.Asy
 
 
 async def test_words_that_were_left_out_are_said_first(client: httpx.AsyncClient) -> None:
-    document = await ask(client, "how many solar permits in Hyde Park")
-    assert document["plan"]["ignored_words"] == ["Hyde", "Park"] or document["plan"]["ignored_words"] == [
-        "hyde",
-        "park",
-    ]
-    assert document["answer"]["sentences"][0]["text"].lower() == "not understood and left out: hyde, park."
+    document = await ask(client, "how many shiny solar permits in hyde park")
+    assert document["plan"]["ignored_words"] == ["shiny", "hyde", "park"]
+    assert document["answer"]["sentences"][0]["text"] == "Not understood and left out: shiny, hyde, park."
+
+
+@pytest.mark.parametrize("question", ["how many solar permits in Hyde Park", "solar permits near Old Mill Bend"])
+async def test_a_place_written_as_a_name_that_nobody_knows_is_asked_back(
+    question: str, client: httpx.AsyncClient
+) -> None:
+    document = await ask(client, question)
+    assert (document["answer"]["kind"], document["plan"]["plan"]) == ("ask_back", None)
+    assert "is no place that is known here" in document["answer"]["sentences"][0]["text"]
+
+
+async def test_a_district_that_nobody_knows_is_asked_back(client: httpx.AsyncClient) -> None:
+    document = await ask(client, "how many solar permits in council district 14")
+    assert (document["answer"]["kind"], document["plan"]["plan"]) == ("ask_back", None)
+    assert "'14' is no district known here" in document["answer"]["sentences"][0]["text"]
 
 
 async def test_an_injected_order_changes_nothing_and_is_named_as_left_out(client: httpx.AsyncClient) -> None:
