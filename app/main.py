@@ -18,7 +18,7 @@ from app.database import Reader, make_engine
 from app.permits.register import RegisterCache
 from app.permits.tiles import TileMaker
 from app.problems import install_problems
-from app.routes import ask, exports, feeds, ogc, operations, pages, permits, regions, stats, tiles
+from app.routes import ask, exports, feeds, ogc, operations, pages, permits, places, regions, stats, tiles
 from app.routes.heads import HeadMiddleware
 from app.settings import Settings, read_settings
 from app.telemetry.logs import set_up_logs
@@ -76,7 +76,7 @@ def create_app(settings: Settings, *, router: Router | None = None) -> FastAPI:
     app.add_middleware(CrossOriginMiddleware, asking_origins=settings.cors_origins)
     app.add_middleware(VaryMiddleware)
     app.add_middleware(HeadMiddleware)
-    for routes in (permits, exports, feeds, stats, tiles, regions, ogc, ask, operations, pages):
+    for routes in (permits, exports, feeds, stats, tiles, regions, places, ogc, ask, operations, pages):
         app.include_router(routes.router)
     app.mount("/web", pages.files)
     return app

@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Store
 
 README = (ROOT / "README.md").read_text()
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-EXAMPLES = re.findall(r"```sh\ncurl (.*?)```\n```json\n(.*?)```", README, re.DOTALL)
+EXAMPLE = re.compile(r"```sh\ncurl ((?:(?!```).)*)```\n```json\n(.*?)```", re.DOTALL)
 
 
 def assert_part(shown: Any, real: Any) -> None:
@@ -31,11 +31,14 @@ def assert_part(shown: Any, real: Any) -> None:
         assert shown == real
 
 
+QUESTIONS = (ROOT / "docs/questions.md").read_text()
+
+
 async def test_the_replies_in_the_readme_are_real(store: Store, database_url: str, client: httpx.AsyncClient) -> None:
     store.connection.execute("UPDATE data_versions SET version = 0")
     ingest(database_url, Order(find_city("sample"), find_sources([ROOT / "data/sample/permits.csv.gz"])))
-    assert len(EXAMPLES) == 3
-    for command, shown in EXAMPLES:
+    assert len(EXAMPLE.findall(README)) == 3
+    for command, shown in EXAMPLE.findall(README + QUESTIONS):
         path = re.search(r"http://127\.0\.0\.1:8000([^' ]*)", command)
         body = re.search(r"-d '(.*)'", command, re.DOTALL)
         assert path is not None

@@ -5,7 +5,7 @@ What may refuse happens in :func:`prepare`, before the first event. The answer i
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from time import monotonic
@@ -14,20 +14,20 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.ask.facts import Fact, Facts, gather, unit_of
-from app.ask.grammar import Reading
+from app.ask.facts import UNITS, Fact, Facts, gather
+from app.ask.grammar import Premise, Reading
 from app.ask.interpreter import Interpretation, Meanings, interpret
 from app.ask.limits import within
 from app.ask.narrator import Narration, build_prompt, narrate
-from app.ask.phrases import GROUP_PHRASES, money
-from app.ask.plan import Plan
-from app.ask.planner import Planned, Question, plan_question, plan_reading, read_again
+from app.ask.phrases import MEASURE_PHRASES, describe_group, write_figure
+from app.ask.plan import MEASURES, Plan
+from app.ask.planner import Outcome, Planned, Question, plan_question, plan_reading, read_again
 from app.ask.verifier import Verified
 from app.backends.base import Prompt
 from app.backends.router import Router
 from app.cities.city import find_city
 from app.database import open_session
-from app.errors import TooSlow
+from app.errors import TooSlow, UnknownWord
 from app.permits.register import Register, RegisterCache
 from app.settings import Settings
 from app.telemetry.logs import describe
@@ -102,7 +102,10 @@ async def plan_and_gather(resources: Resources, asked: Question) -> Prepared:
     if planned.plan is not None:
         async with open_session(resources.engine) as session:
             register = await resources.registers.find(session)
-            facts = await gather(session, register, planned.plan, place=planned.place_label)
+            try:
+                facts = await gather(session, register, planned.plan, place=planned.place_label)
+            except UnknownWord as unknown:
+                planned = replace(planned, outcome="ask_back", plan=None, place=None, sentences=(f"{unknown}.",))
     as_of = facts.as_of if facts else register.as_of(register.answering)
     prepared = Prepared(asked, planned, facts, as_of, today, Narration(began), interpretation)
     prepared.sentences = compose(planned, facts)
@@ -161,12 +164,18 @@ async def respond(resources: Resources, prepared: Prepared, emit: Emit) -> None:
     planned, facts = prepared.planned, prepared.facts
     await emit(Event("plan", planned.render()))
     await emit(Event("facts", {"facts": [fact.render() for fact in facts.items] if facts else []}))
-    answer = {"kind": planned.outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
+    outcome = choose_outcome(planned, facts)
+    answer = {"kind": outcome, "sentences": prepared.sentences, "did_you_mean": list(planned.did_you_mean)}
     await emit(Event("answer", answer))
-    if facts is not None and prepared.asked.narrate:
+    if facts is not None and facts.items and prepared.asked.narrate:
         await narrate_in_time(resources, prepared, facts, emit)
-    resources.router.metrics.note_answer(planned.outcome, find_teller(prepared))
+    resources.router.metrics.note_answer(outcome, find_teller(prepared))
     await emit(Event("done", render_done(prepared)))
+
+
+def choose_outcome(planned: Planned, facts: Facts | None) -> Outcome:
+    """Give the kind of an answer; what the register has no column for is found only with the facts."""
+    return "decline" if facts is not None and facts.is_declined else planned.outcome
 
 
 def find_teller(prepared: Prepared) -> Teller:
@@ -250,24 +259,29 @@ def tell_facts(facts: Facts) -> list[dict[str, Any]]:
     labelled = [fact for fact in facts.items if fact.label]
     told = [say(fact.sentence, fact) for fact in facts.items if not fact.label]
     if labelled:
-        plan = facts.plan
-        head = (
-            "By year of issue"
-            if plan.kind == "series"
-            else f"The largest by {GROUP_PHRASES[plan.group_by or 'category']}"
-        )
-        listed = ", ".join(f"{fact.label} ({write(fact)})" for fact in labelled)
-        told.append(say(f"{head}: {listed}.", *labelled))
-        told += [say(fact.sentence, fact) for fact in labelled if "partial" in fact.sentence]
+        before = facts.items.index(labelled[0])
+        told.insert(before, tell_list(facts, labelled))
+        partial = [say(fact.sentence, fact) for fact in labelled if "partial" in fact.sentence]
+        told[before + 1 : before + 1] = partial
     return told
+
+
+def tell_list(facts: Facts, labelled: list[Fact]) -> dict[str, Any]:
+    """Tell groups or periods in one sentence."""
+    plan = facts.plan
+    heads = {"series": f"By {plan.period or 'year'} of issue", "changed": "Changed"}
+    head = heads.get(plan.kind) or f"The largest by {describe_group(plan)}"
+    head += "" if plan.measure == "permits" else f", by {MEASURE_PHRASES[plan.measure]}"
+    listed = ", ".join(f"{fact.label} ({write_figure(fact.value, fact.unit)})" for fact in labelled)
+    return say(f"{head}: {listed}.", *labelled)
 
 
 def tell_standing(facts: Facts) -> list[dict[str, Any]]:
     """Say which years are not there, what sums are of, how far the data reach, and that invented data are invented."""
-    told = []
+    told = [say(remark) for remark in facts.remarks]
     if facts.absent_years:
         told.append(say(f"The register holds no permit issued in {join_years(facts.absent_years)}."))
-    if facts.plan.measure == "value_usd":
+    if "value" in facts.plan.measure and not facts.is_declined:
         told.append(say("Costs are as each permit states them; the permits of one project may each state the whole."))
     for city, stand in facts.as_of["cities"].items():
         if stand["data_through"]:
@@ -291,38 +305,72 @@ def join_years(years: Sequence[int]) -> str:
 def check_premise(planned: Planned, facts: Facts) -> list[dict[str, Any]]:
     """Confirm or correct a number that the question takes for granted, where facts have the same unit."""
     premise = planned.reading.premise
-    if premise is None:
+    if premise is None or facts.is_declined:
         return []
-    if premise.unit == "permits" and facts.plan.kind == "count":
-        return [judge(premise.value, "", facts.items[0].value, facts.items[0])]
-    if premise.unit == "percent" and facts.plan.kind == "compare":
-        one, other = [fact for fact in facts.items if fact.unit == unit_of(facts.plan)][:2]
-        before, after = (one, other) if is_earlier(facts.plan) else (other, one)
-        if isinstance(before.value, int | float) and isinstance(after.value, int | float) and before.value:
-            change = round((after.value - before.value) / before.value * 100, 1)
-            return [judge(premise.value, " %", change, before, after)]
-    return [say(f"The {premise.value:,} of the question was not checked.")]
+    found = find_claimed(premise.unit, facts)
+    if found is None:
+        return [say(f"The {write_claimed(premise.value, premise)} of the question was not checked.")]
+    real, about = found
+    return [judge(premise, real, *about)]
 
 
-def judge(claimed: Decimal, unit: str, real: object, *facts: Fact) -> dict[str, Any]:
+def find_claimed(unit: str, facts: Facts) -> tuple[int | float, tuple[Fact, ...]] | None:
+    """Find the real figure of what a question claims, and the facts that it comes from."""
+    plan, items = facts.plan, facts.items
+    if unit == "percent" and plan.kind == "compare":
+        return find_change(facts)
+    wanted: list[Fact] = []
+    if unit == "percent":
+        wanted = [fact for fact in items if fact.unit == "percent"]
+    elif unit in ("USD", "days"):
+        wanted = [fact for fact in items if fact.unit == unit and plan.kind in MEASURES]
+    elif plan.kind in ("count", "joined"):
+        wanted = [fact for fact in items if fact.unit == ("permits" if plan.kind == "count" else "addresses")]
+    real = wanted[0].value if wanted else None
+    return (real, (wanted[0],)) if isinstance(real, int | float) else None
+
+
+def find_change(facts: Facts) -> tuple[float, tuple[Fact, ...]] | None:
+    """Find by how many percent the later side of a comparison, or the first of two kinds, differs from the other."""
+    sides = [fact for fact in facts.items if fact.unit == UNITS[facts.plan.measure] and fact.value is not None]
+    if len(sides) < 3:  # a figure for each side, and the difference
+        return None
+    one, other = sides[:2]
+    before, after = (one, other) if is_earlier(facts.plan) else (other, one)
+    if not (isinstance(before.value, int | float) and isinstance(after.value, int | float) and before.value > 0):
+        return None
+    return round((after.value - before.value) / before.value * 100, 1), (before, after)
+
+
+def judge(premise: Premise, real: int | float, *facts: Fact) -> dict[str, Any]:
     """Say whether a claimed number is the real one; one without decimals is held against the rounded figure."""
-    figure = float(str(real))
-    exponent = claimed.as_tuple().exponent
+    figure, claimed = float(real), float(premise.value)
+    exponent = premise.value.as_tuple().exponent
     decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0
-    is_right = round(figure, decimals) == float(claimed)
+    is_right = {
+        "exactly": round(figure, decimals) == claimed,
+        "more": figure > claimed,
+        "at_least": figure >= claimed,
+        "less": figure < claimed,
+        "at_most": figure <= claimed,
+    }[premise.bound]
     verdict = "is right" if is_right else "is not right"
-    return say(f"The {claimed:,}{unit} of the question {verdict}: it is {figure:,.10g}{unit}.", *facts)
+    claim = write_claimed(premise.value, premise)
+    bound = premise.bound.replace("_", " ").replace("more", "more than").replace("less", "less than")
+    said = f"The {claim} of the question" if bound == "exactly" else f"That it is {bound} {claim}"
+    return say(f"{said} {verdict}: it is {write_claimed(Decimal(repr(real)), premise)}.", *facts)
+
+
+def write_claimed(value: Decimal, premise: Premise) -> str:
+    """Write a number as the one that is claimed is written."""
+    figure = f"{float(value):,.10g}"
+    return {"permits": figure, "percent": f"{figure} %", "USD": f"${figure}", "days": f"{figure} days"}[premise.unit]
 
 
 def is_earlier(plan: Plan) -> bool:
     """Tell whether the first side of a comparison is the earlier; of two kinds the second is what is compared with."""
     first, second = plan.where.issued_from, plan.versus.issued_from if plan.versus else None
     return first is not None and second is not None and first < second
-
-
-def write(fact: Fact) -> str:
-    """Write a fact's figure with its unit where that is money."""
-    return money(Decimal(str(fact.value))) if fact.unit == "USD" else f"{fact.value:,}"
 
 
 def say(sentence: str, *facts: Fact) -> dict[str, Any]:

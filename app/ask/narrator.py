@@ -60,7 +60,7 @@ def build_prompt(
     shown = fit(rows, min(left, ROW_TOKENS))
     if not told:
         return None
-    lines = [f"{number}. {strip_control_words(fact.sentence)}" for number, fact in enumerate([*told, *shown], start=1)]
+    lines = [f"{number}. {flatten(fact.sentence)}" for number, fact in enumerate([*told, *shown], start=1)]
     left_out = tell_left_out(len(others) - len(told), len(rows) - len(shown))
     user = "\n".join([*head, *lines, *([left_out] if left_out else [])])
     return Prompt(system=SYSTEM, user=user, local_only=local_only, max_tokens=MAX_TOKENS)
@@ -103,11 +103,19 @@ def fence(question: str) -> str:
 
     What goes beyond :data:`QUESTION_TOKENS` is left out, and the line says so.
     """
-    seen = "".join(letter for letter in " ".join(question.split()) if letter.isprintable())
-    plain = " ".join(strip_control_words(seen).replace("<<<", " ").replace(">>>", " ").split())
+    plain = flatten(question)
     kept = cut(plain)
     label = "Question" if kept == plain else f"Question, cut after {len(kept)} of {len(plain):,} characters"
     return f"{label}: <<<{kept}>>>"
+
+
+def flatten(text: str) -> str:
+    """Give a text on one line, without letters that are not seen, words of control, and fences.
+
+    An address is what somebody wrote into a register: a line of it must not pass for a fact, nor for an order.
+    """
+    seen = "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    return " ".join(strip_control_words(seen).replace("<<<", " ").replace(">>>", " ").split())
 
 
 def cut(text: str) -> str:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
-from app.ask.plan import Plan, Where
+from app.ask.plan import GroupBy, Measure, Plan, Where
+from app.permits.filters import PermitFilter
 from app.permits.words import Category
+
+Figure = int | float | str | None
 
 CATEGORY_PHRASES = {
     Category.SOLAR: "solar",
@@ -30,8 +33,27 @@ CATEGORY_PHRASES = {
     Category.SIGN: "sign",
     Category.FINISH_OUT: "finish-out",
 }
-GROUP_PHRASES = {"category": "category", "permit_type": "permit type", "work_class": "work class"}
-ORDER_PHRASES = {"nearest": "nearest", "newest": "newest", "largest": "costliest"}
+GROUP_PHRASES: dict[GroupBy, str] = {
+    "category": "category",
+    "permit_type": "permit type",
+    "permit_class": "permit class",
+    "work_class": "work class",
+    "status": "status",
+    "zip": "ZIP",
+    "district": "district",
+    "region": "region",
+    "company": "company",
+}
+ORDER_PHRASES = {"nearest": "nearest", "newest": "newest", "largest": "costliest", "longest_open": "longest open"}
+MEASURE_PHRASES: dict[Measure, str] = {
+    "permits": "number",
+    "value_usd": "estimated cost",
+    "median_value_usd": "median estimated cost",
+    "mean_value_usd": "mean estimated cost",
+    "days_to_issue": "median time from application to issue",
+    "permits_per_km2": "number per square kilometre",
+}
+"""What is measured of permits: "the median estimated cost" of them."""
 
 
 def describe_where(where: Where, place: str | None = None) -> str:
@@ -39,7 +61,7 @@ def describe_where(where: Where, place: str | None = None) -> str:
     return " ".join(part for part in (describe_kind(where), *describe_bounds(where, place)) if part)
 
 
-def describe_kind(where: Where) -> str:
+def describe_kind(where: PermitFilter) -> str:
     """Say the kind of permit: "finaled residential solar permits of work class Wall"."""
     before = [
         join_or(where.permit_class),
@@ -53,14 +75,40 @@ def describe_kind(where: Where) -> str:
 
 def describe_bounds(where: Where, place: str | None = None) -> list[str]:
     """Say when, where and for how much."""
+    return [*describe_filter(where), describe_area(where, place), describe_without(where)]
+
+
+def describe_filter(where: PermitFilter) -> list[str]:
+    """Say when, for how much, and in which areas that have a name."""
     return [
         describe_days("issued", where.issued_from, where.issued_to),
         describe_days("applied for", where.applied_from, where.applied_to),
         describe_values(where.min_value_usd, where.max_value_usd),
+        f'with the words "{where.q}"' if where.q else "",
         f"in ZIP {join_or(where.zip)}" if where.zip else "",
+        f"in district {join_or(where.district)}" if where.district else "",
+        f"in {join_or([describe_region(word) for word in where.region])}" if where.region else "",
         f"in the register of {join_or([city.capitalize() for city in where.city])}" if where.city else "",
-        describe_area(where, place),
     ]
+
+
+def describe_region(word: str) -> str:
+    """Say a region by its kind and name: "neighborhood Zilker" of "austin/neighborhood/Zilker"."""
+    *_, kind, name = ("", *word.split("/", 2)) if "/" in word else ("region", word)
+    return f"{describe_region_kind(kind)} {name}"
+
+
+def describe_region_kind(kind: str) -> str:
+    """Say the kind of a region in words."""
+    return "ZIP" if kind == "zip" else kind.replace("_", " ")
+
+
+def describe_without(where: Where) -> str:
+    """Say which permits are left out: "other than swimming pool permits"."""
+    if where.without is None or where.without == PermitFilter():
+        return ""
+    what = [describe_kind(where.without), *describe_filter(where.without)]
+    return f"other than {' '.join(part for part in what if part)}"
 
 
 def describe_area(where: Where, place: str | None = None) -> str:
@@ -104,21 +152,32 @@ def describe_values(least: Decimal | None, most: Decimal | None) -> str:
 def describe_plan(plan: Plan, place: str | None = None) -> str:
     """Say a plan in words, as the ``reading`` of a reply does."""
     what = describe_where(plan.where, place)
-    value = " by estimated cost" if plan.measure == "value_usd" else ""
+    value = "" if plan.measure == "permits" else f" by {MEASURE_PHRASES[plan.measure]}"
     match plan.kind:
-        case "count":
-            return f"the number of {what}"
         case "sum":
             return f"the sum of the estimated cost of {what}"
+        case "share":
+            return f"the share of {describe_where(plan.versus or plan.where, place)} that are {what}"
         case "list":
             return f"the {count_or_one(plan.limit)}{ORDER_PHRASES[plan.order or 'newest']} {what}"
         case "top":
-            group = GROUP_PHRASES[plan.group_by or "category"]
-            return f"the {count_or_one(plan.limit)}largest groups by {group}{value} of {what}"
+            return f"the {count_or_one(plan.limit)}largest groups by {describe_group(plan)}{value} of {what}"
         case "series":
-            return f"by year of issue{value}: {what}"
+            return f"by {plan.period or 'year'} of issue{value}: {what}"
         case "compare":
             return f"compared{value}: {what}, and {describe_where(plan.versus or plan.where, place)}"
+        case "joined":
+            later = "later " if plan.sequence == "then" else ""
+            return f"addresses with {what} and {later}{describe_where(plan.beside or plan.where, place)}"
+        case "changed":
+            return f"what changed since {plan.since} in {what}"
+        case _:
+            return f"the {MEASURE_PHRASES[plan.measure]} of {what}"
+
+
+def describe_group(plan: Plan) -> str:
+    """Say by what a plan groups: "ZIP", "permit type", a region by its kind."""
+    return describe_region_kind(plan.region_kind) if plan.region_kind else GROUP_PHRASES[plan.group_by or "category"]
 
 
 def count_or_one(number: int) -> str:
@@ -139,4 +198,33 @@ def money(value: Decimal | float) -> str:
 
 def count_of(number: int, kind: str) -> str:
     """Write a number before a kind in the plural, which becomes singular for one: "1 solar permit"."""
-    return f"{number:,} {kind.replace('permits', 'permit', 1) if number == 1 else kind}"
+    return f"{number:,} {one_of(kind) if number == 1 else kind}"
+
+
+def one_of(kind: str) -> str:
+    """Give a kind in the plural as one: "solar permit"."""
+    return kind.replace("permits", "permit", 1)
+
+
+def a_or_an(kind: str) -> str:
+    """Write one of a kind with its article: "a solar permit", "an EV charger permit"."""
+    one = one_of(kind)
+    return f"{'an' if one[:1].lower() in 'aeiou' else 'a'} {one}"
+
+
+def write_figure(value: Figure, unit: str) -> str:
+    """Write a figure with its unit, permits without: "$12,000", "1 day", "59.7 permits per square kilometre"."""
+    if value is None:
+        return "none stated"
+    if unit == "USD":
+        return money(Decimal(str(value)))
+    number = value if isinstance(value, str) else f"{value:,.12g}"
+    match unit:
+        case "days":
+            return f"{number} day{'' if value == 1 else 's'}"
+        case "permits_per_km2":
+            return f"{number} permit{'' if value == 1 else 's'} per square kilometre"
+        case "percent":
+            return f"{float(value):,.1f} %"
+        case _:
+            return number

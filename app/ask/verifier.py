@@ -8,11 +8,13 @@ told in one sentence, each name with its own figure.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from app.ask.facts import Facts
+from app.ask.phrases import write_figure
 
 NEUTRAL = frozenset(
     "a an the of in on at to for by from with within and which that there it its is are was were be been has have had "
@@ -23,7 +25,9 @@ POINTERS = frozenset({"these", "those", "them", "they", "such"})
 DENIALS = frozenset({"no", "not", "none", "cannot"})
 BOUNDS = frozenset({"from", "to", "by", "since", "least", "most", "number", "zip"})
 """Words that say what a number behind them is: "by 2014" is not "in 2014", nor "at least 120" 120."""
-UNITS = frozenset({"m", "%"})
+UNITS = frozenset({"m", "%", "day", "square", "address"})
+ORDERED = frozenset({"exceed", "these", "share", "grew", "fell", "other", "later", "first", "per", "address"})
+"""Words of facts whose meaning hangs on the order: who exceeds whom, what is left out, what came first."""
 # A date is one number. A sign that is no plain mark of a sentence says something: "≥", "−", "€", "㎞" or a "○" that
 # looks like a zero.
 TOKEN = re.compile(
@@ -34,11 +38,14 @@ TOKEN = re.compile(
     |[^\w\s.,;:!'"“”()‐-―-]""",
     re.VERBOSE,
 )
-SENTENCE = re.compile(r"\S.*?(?:[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+SENTENCE = re.compile(r"\S.*?(?:(?<!\bSt)(?<!\bMt)(?<!\bDr)[.!?][\"')\]]*(?=\s)|(?=\n))", re.DOTALL)
+"""Up to a mark that ends it, which the point of "St. John's" is not."""
 LETTER = re.compile(r"\S")
 SENTENCE_MAX = 600
 LIST_MARK = re.compile(r"^(?:[-*•]|\(?\d{1,2}[.)])(?:\s+|$)")
 MARKUP = re.compile(r"[*_`#>|\\]|https?:|<[^>]*>|\[[^\]]*\]\(")
+SIGNS = frozenset("-‐‑‒–—―")
+"""A longitude has one, so that a fact's words alone do not tell which of its numbers is below zero."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Verifier:
     def __init__(self, facts: Facts) -> None:
         self.facts = [(fact, tokenize(fact.sentence)) for fact in facts.items]
         self.scope = frozenset(content(tokenize(facts.scope)))
+        _, _, apart = facts.scope.partition(" other than ")
+        self.apart = frozenset(content(tokenize(f"other than {apart}"))) if apart else frozenset[str]()
         self.labelled = [(fact, content(tokenize(fact.label or ""))) for fact in facts.items if fact.label]
 
     def check(self, sentence: str) -> Verified | None:
@@ -75,13 +84,15 @@ class Verifier:
         """Tell whether a sentence says what a fact says, no more and no less."""
         claimed, supported = content(tokens), content(said)
         points_back = not POINTERS.isdisjoint(tokens)
-        if not any(is_number(token) or token == "no" for token in claimed):  # noqa: S105 - a word of a sentence
+        if not any(is_number(token) or token in {"no", "none", "equal"} for token in claimed):
             return False
         if set(claimed) - set(supported) - (POINTERS if points_back else set()):
             return False
         left_out = set(supported) - set(claimed) - POINTERS
         if left_out and not (points_back and left_out <= self.scope):
             return False
+        if not (self.apart.isdisjoint(left_out) or self.apart <= left_out):
+            return False  # what is left out of the permits would be said of them
         kept = [token for token in said if token not in left_out]
         return (
             keeps_neighbours(tokens, said, kept)
@@ -92,11 +103,12 @@ class Verifier:
     def _match_ranking(self, tokens: list[str]) -> tuple[str, ...]:
         """Give the facts of leading groups that a sentence lists in order, each name beside its own figure."""
         claimed = [token for token in content(tokens) if token not in POINTERS]
-        if any(bonds(tokens)):
+        figures = [tokenize(write_figure(fact.value, fact.unit)) for fact, _ in self.labelled]
+        if set(bonds(tokens)) - {bond for figure in figures for bond in bonds(figure)}:
             return ()
         ids: list[str] = []
-        for fact, label in self.labelled:
-            figure = content(tokenize(f"${fact.value:,}" if fact.unit == "USD" else f"{fact.value:,}"))
+        for (fact, label), told in zip(self.labelled, figures, strict=True):
+            figure = content(told)
             length = len(label) + len(figure)
             if claimed[:length] not in (label + figure, figure + label):
                 break
@@ -132,13 +144,19 @@ def is_number(token: str) -> bool:
 
 
 def keeps_neighbours(tokens: list[str], said: list[str], kept: list[str]) -> bool:
-    """Tell whether each number stands beside a word that it stands beside in the fact, and as often as there.
+    """Tell whether each number stands beside a word that only it stands beside in the fact, and as often as there.
 
+    A number that shares all such words with others keeps both its sides: "in March 78724" takes the place of a year.
     ``kept`` is the fact without the words that the sentence leaves out.
     """
     pairs = {*neighbours(said), *neighbours(kept)}
+    shared = Counter(neighbour for _, neighbour in pairs)
+    telling = {pair for pair in pairs if shared[pair[1]] == 1}
     for place, token in enumerate(tokens):
-        if is_number(token) and not pairs & {(token, neighbour) for neighbour in around(tokens, place)}:
+        if not is_number(token):
+            continue
+        beside = {(token, neighbour) for neighbour in around(tokens, place)}
+        if not (beside & telling or beside <= pairs):
             return False
     numbers = sorted(filter(is_number, tokens))
     return all(numbers.count(number) <= said.count(number) for number in numbers)
@@ -150,7 +168,7 @@ def keeps_bonds(tokens: list[str], said: list[str], left_out: set[str]) -> bool:
 
 
 def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
-    """Give each denial with what it denies, each number with its unit, and with a small word that bounds it."""
+    """Give each denial with what it denies, each number with its sign, its unit, and a small word that bounds it."""
     for place, token in enumerate(tokens):
         if token in DENIALS:
             yield token, next((word for word in tokens[place + 1 :] if word == "permit" or word not in NEUTRAL), "")
@@ -159,8 +177,8 @@ def bonds(tokens: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def is_bond(pair: tuple[str, str]) -> bool:
-    """Tell whether a number stands with its unit, or behind a word that bounds it."""
-    return (pair[0] in BOUNDS and is_number(pair[1])) or (is_number(pair[0]) and pair[1] in UNITS)
+    """Tell whether a number stands with its unit, or behind a sign or a word that bounds it."""
+    return (pair[0] in BOUNDS | SIGNS and is_number(pair[1])) or (is_number(pair[0]) and pair[1] in UNITS)
 
 
 def neighbours(tokens: list[str]) -> Iterator[tuple[str, str]]:
@@ -179,11 +197,11 @@ def around(tokens: list[str], place: int) -> Iterator[str]:
 
 
 def keeps_order(claimed: list[str], supported: list[str]) -> bool:
-    """Tell whether a sentence that compares, or tells a part of a whole, keeps the fact's order.
+    """Tell whether a sentence that compares, tells a part of a whole, or leaves something out keeps the fact's order.
 
     "A exceeds B" is not "B exceeds A".
     """
-    if {"exceed", "these"}.isdisjoint(supported):
+    if ORDERED.isdisjoint(supported):
         return True
     rest = iter(supported)
     return all(token in rest for token in claimed if token not in POINTERS)

@@ -264,12 +264,16 @@ def _check_zone(name: str) -> str:
 
 
 class City(Strict, frozen=True):
-    """One city file. ``personal`` are patterns of columns, in any case, that no form may ever read."""
+    """One city file. ``personal`` are patterns of columns, in any case, that no form may ever read.
+
+    ``over`` is the city that made-up permits lie over: a question may name it where its own register is not loaded.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     title: str
     time_zone: Annotated[str, AfterValidator(_check_zone)]
     synthetic: bool = False
+    over: str | None = None
     box: Box
     default_points: tuple[Point, ...] = ()
     personal: tuple[str, ...] = ()

@@ -13,12 +13,17 @@ SUFFIXES = dict(
     ).split()
 )
 """Spellings of street suffixes to the Postal Service's abbreviation."""
-DIRECTIONS = {"NORTH": "N", "SOUTH": "S", "EAST": "E", "WEST": "W", "NORTHBOUND": "NB", "SOUTHBOUND": "SB"}
-UNIT_WORDS = frozenset("UNIT APT APARTMENT STE SUITE BLDG BUILDING FL FLOOR RM ROOM LOT SPC TRLR".split())
+DIRECTIONS = dict(
+    pair.split(":")
+    for pair in (
+        "NORTH:N SOUTH:S EAST:E WEST:W NORTHEAST:NE NORTHWEST:NW SOUTHEAST:SE SOUTHWEST:SW NORTHBOUND:NB SOUTHBOUND:SB "
+        "EASTBOUND:EB WESTBOUND:WB"
+    ).split()
+)
+UNIT_WORDS = frozenset("UNIT BUNIT APT APARTMENT STE SUITE BLDG BUILDING FL FLOOR RM ROOM LOT SPC TRLR".split())
 FRACTION = re.compile(r"^[1-9]/[2-9]$")
 NUMBER = re.compile(r"^([0-9]{1,6})[A-Z]?$")
-ABBREVIATIONS = SUFFIXES | DIRECTIONS
-CORE_DROPS = frozenset(ABBREVIATIONS.values()) | {"NB", "SB", "SVRD", "IH"}
+HEADINGS = frozenset("N S E W NE NW SE SW NB SB EB WB".split())
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ def canonical_street(words: list[str]) -> str:
     """Give a street's words in canonical form, up to the first word of a unit."""
     kept: list[str] = []
     for word in words:
-        if word == "#" or (kept and word in UNIT_WORDS):
+        # "N RM 620" is a road: a unit stands behind a name.
+        if word == "#" or (word in UNIT_WORDS and not HEADINGS.issuperset(DIRECTIONS.get(one, one) for one in kept)):
             break
         kept.append(word)
     return " ".join(abbreviate(word, first=place == 0) for place, word in enumerate(kept))
@@ -56,9 +62,3 @@ def canonical_street(words: list[str]) -> str:
 def abbreviate(word: str, *, first: bool) -> str:
     """Abbreviate a directional anywhere, and a suffix where it does not begin the name ("PLACE ST", "AVENUE F")."""
     return DIRECTIONS.get(word) or (word if first else SUFFIXES.get(word, word))
-
-
-def street_core(street: str) -> str:
-    """Give what names a street without its suffix and directionals, or the whole where nothing would be left."""
-    core = [word for word in street.split() if word not in CORE_DROPS]
-    return " ".join(core) or street

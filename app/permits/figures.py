@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, FromClause, Integer, Table, bindparam, lit
 from sqlalchemy.sql import visitors
 
 from app.permits.features import AnySelect
-from app.permits.filters import PermitFilter, join_clauses
+from app.permits.filters import PermitFilter, find_related, join_clauses
 from app.permits.tables import SUMS, permits, stats_cells, stats_months, stats_places, stats_words, stats_years
 
 PLACE_NAMES = frozenset({"zip", "district_own", "regions"})
@@ -82,7 +82,8 @@ def find_months(wanted: PermitFilter) -> Months | None:
 
 def know(wanted: PermitFilter) -> bool:
     """Tell whether cells can answer for a filter."""
-    return find_months(wanted) is not None and all(getattr(wanted, name) is None for name in OF_ROWS_ALONE)
+    is_plain = not find_related(wanted) and all(getattr(wanted, name) is None for name in OF_ROWS_ALONE)
+    return is_plain and find_months(wanted) is not None
 
 
 def move_to(table: Table, clause: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -1,12 +1,26 @@
 """PermitFilter: which permits are meant, as a query string, a plan and a tile all say it, and its WHERE clauses."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
-from sqlalchemy import BigInteger, ColumnElement, Date, Numeric, Text, any_, bindparam, func, or_
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Date,
+    Numeric,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    func,
+    or_,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.errors import UnknownWord
@@ -147,35 +161,46 @@ class Area(BaseModel, frozen=True, extra="forbid"):
     radius_m: Radius = RADIUS_DEFAULT_M
 
 
-def _is_one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    return column == any_(bindparam(name, type_=ARRAY(Text)))
+WITHOUT, ALSO = "without_", "also_"
+"""How the names of values begin that say which permits are left out, and what the others must meet besides."""
 
 
-CITY = permits.c.city == bindparam("city", type_=Text)
-"""By itself, so that an index that begins with the city keeps its order."""
-CLAUSES: dict[str, ColumnElement[bool]] = {
-    "city": CITY,
-    "cities": _is_one_of(permits.c.city, "cities"),
-    "categories": permits.c.categories.overlap(bindparam("categories", type_=ARRAY(Text))),
-    "status_own": _is_one_of(permits.c.status_current, "status_own"),
-    "status_mapped": _is_one_of(permits.c.status_current_mapped, "status_mapped"),
-    "permit_type_own": _is_one_of(permits.c.permit_type, "permit_type_own"),
-    "permit_type_mapped": _is_one_of(permits.c.permit_type_mapped, "permit_type_mapped"),
-    "permit_class_own": _is_one_of(permits.c.permit_class, "permit_class_own"),
-    "permit_class_mapped": _is_one_of(permits.c.permit_class_mapped, "permit_class_mapped"),
-    "work_class_own": _is_one_of(permits.c.work_class, "work_class_own"),
-    "zip": _is_one_of(permits.c.zip, "zip"),
-    "district_own": _is_one_of(permits.c.district, "district_own"),
-    "regions": permits.c.regions.overlap(bindparam("regions", type_=ARRAY(BigInteger))),
-    "issued_from": permits.c.issued_date >= bindparam("issued_from", type_=Date),
-    "issued_to": permits.c.issued_date <= bindparam("issued_to", type_=Date),
-    "applied_from": permits.c.applied_date >= bindparam("applied_from", type_=Date),
-    "applied_to": permits.c.applied_date <= bindparam("applied_to", type_=Date),
-    "min_value_usd": permits.c.est_project_cost_usd >= bindparam("min_value_usd", type_=Numeric),
-    "max_value_usd": permits.c.est_project_cost_usd <= bindparam("max_value_usd", type_=Numeric),
-    "q": permits.c.search.bool_op("@@")(func.search_query(bindparam("q", type_=Text))),
-}
-"""Every clause by the name of the value that is bound in it."""
+def make_clauses(prefix: str = "") -> dict[str, ColumnElement[bool]]:
+    """Give every clause by the name of the value that is bound in it, which has ``prefix`` before it there."""
+
+    def bound(name: str, type_: Any) -> BindParameter[Any]:  # noqa: ANN401 - a type or a type's class
+        return bindparam(f"{prefix}{name}", type_=type_)
+
+    def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        return column == any_(bound(name, ARRAY(Text)))
+
+    return {
+        # By itself, so that an index that begins with the city keeps its order.
+        "city": permits.c.city == bound("city", Text),
+        "cities": one_of(permits.c.city, "cities"),
+        "categories": permits.c.categories.overlap(bound("categories", ARRAY(Text))),
+        "status_own": one_of(permits.c.status_current, "status_own"),
+        "status_mapped": one_of(permits.c.status_current_mapped, "status_mapped"),
+        "permit_type_own": one_of(permits.c.permit_type, "permit_type_own"),
+        "permit_type_mapped": one_of(permits.c.permit_type_mapped, "permit_type_mapped"),
+        "permit_class_own": one_of(permits.c.permit_class, "permit_class_own"),
+        "permit_class_mapped": one_of(permits.c.permit_class_mapped, "permit_class_mapped"),
+        "work_class_own": one_of(permits.c.work_class, "work_class_own"),
+        "zip": one_of(permits.c.zip, "zip"),
+        "district_own": one_of(permits.c.district, "district_own"),
+        "regions": permits.c.regions.overlap(bound("regions", ARRAY(BigInteger))),
+        "issued_from": permits.c.issued_date >= bound("issued_from", Date),
+        "issued_to": permits.c.issued_date <= bound("issued_to", Date),
+        "applied_from": permits.c.applied_date >= bound("applied_from", Date),
+        "applied_to": permits.c.applied_date <= bound("applied_to", Date),
+        "min_value_usd": permits.c.est_project_cost_usd >= bound("min_value_usd", Numeric),
+        "max_value_usd": permits.c.est_project_cost_usd <= bound("max_value_usd", Numeric),
+        "q": permits.c.search.bool_op("@@")(func.search_query(bound("q", Text))),
+    }
+
+
+CLAUSES = make_clauses()
+RELATED_CLAUSES = {prefix: make_clauses(prefix) for prefix in (WITHOUT, ALSO)}
 WORD_FIELDS = {
     "status": "status_current",
     "permit_type": "permit_type",
@@ -193,14 +218,33 @@ def join_clauses(names: frozenset[str], *, with_removed: bool = False) -> list[C
     Permits that the city withdrew are left out of answers, unless ``with_removed``.
     """
     clauses: list[ColumnElement[bool]] = [] if with_removed else [permits.c.removed_run.is_(None)]
+    clauses += _pick(CLAUSES, names)
+    for prefix, related in RELATED_CLAUSES.items():
+        picked = _pick(related, frozenset(name[len(prefix) :] for name in names if name.startswith(prefix)))
+        if prefix == WITHOUT and picked:
+            # A permit that does not say what is meant is not known to be, and stays.
+            picked = [and_(*picked).is_not(true())]
+        clauses += picked
+    return clauses
+
+
+def _pick(known: Mapping[str, ColumnElement[bool]], names: frozenset[str]) -> list[ColumnElement[bool]]:
+    """Take the clauses of these names; a city's own words and mapped ones are alternatives."""
+    clauses: list[ColumnElement[bool]] = []
     alternatives = {f"{field}_own": f"{field}_mapped" for field in WORD_FIELDS}
-    for name, clause in CLAUSES.items():
+    for name, clause in known.items():
         other = alternatives.get(name)
         if name in names and other in names:
-            clauses.append(or_(clause, CLAUSES[other]))
+            clauses.append(or_(clause, known[other]))
         elif name in names and not (name.endswith("_mapped") and name.replace("_mapped", "_own") in names):
             clauses.append(clause)
     return clauses
+
+
+def find_related(wanted: PermitFilter) -> dict[str, PermitFilter]:
+    """Give the filters that a plan has beside its own, which no query string can say, by the prefix of their values."""
+    related = {WITHOUT: getattr(wanted, "without", None), ALSO: getattr(wanted, "also", None)}
+    return {prefix: one for prefix, one in related.items() if one is not None}
 
 
 def bind_filter(wanted: PermitFilter, register: Register) -> dict[str, Any]:
@@ -209,7 +253,21 @@ def bind_filter(wanted: PermitFilter, register: Register) -> dict[str, Any]:
     Raises :class:`UnknownWord` for a closed word that the register does not know, and :class:`NoSuchCity`.
     """
     cities = register.choose_cities(wanted.city)
-    values: dict[str, Any] = {"city": cities[0]} if len(cities) == 1 else {"cities": list(cities)}
+    values = _bind_cities(cities) | _bind_others(wanted, cities, register)
+    for prefix, related in find_related(wanted).items():
+        bound = _bind_others(related, cities, register)
+        if related.city:
+            bound |= _bind_cities(register.choose_cities(related.city))
+        values |= {f"{prefix}{name}": value for name, value in bound.items()}
+    return values
+
+
+def _bind_cities(cities: tuple[str, ...]) -> dict[str, Any]:
+    return {"city": cities[0]} if len(cities) == 1 else {"cities": list(cities)}
+
+
+def _bind_others(wanted: PermitFilter, cities: tuple[str, ...], register: Register) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     if wanted.category:
         values["categories"] = [str(category) for category in wanted.category]
     for field in WORD_FIELDS:

@@ -14,7 +14,8 @@ from app.permits.areas import Box, BoxText, parse_box
 from app.permits.cursor import CURSOR_MAX_LENGTH, Position, decode, fingerprint
 from app.permits.features import WGS84, AnyRow, AnySelect
 from app.permits.filters import LIMIT_DEFAULT, Limit, Words
-from app.permits.register import RegionName, Register
+from app.permits.region_names import RegionName
+from app.permits.register import Register
 from app.permits.tables import regions
 
 Drawn = Literal["simplified", "true", "none"]

@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from app.database import Reader, open_session
 from app.errors import NoSuchCity, UndervoltError, UnknownWord
+from app.permits.region_names import RegionName, RegionNames
+from app.permits.streets import StreetsKept
 from app.permits.tables import city_states, data_versions, regions, register_words
 from app.permits.words import PermitClassMapped, PermitTypeMapped, StatusMapped
 
@@ -67,21 +69,6 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class RegionName:
-    """How callers name a region, and its number in the store."""
-
-    region: int
-    city: str
-    kind: str
-    name: str
-
-    @property
-    def id(self) -> str:
-        """What ``/regions`` calls it."""
-        return f"{self.city}/{self.kind}/{self.name}"
-
-
-@dataclass(frozen=True)
 class Register:
     """One data version, and what holds for all of it; ``mark`` moves with every run that succeeds."""
 
@@ -94,6 +81,7 @@ class Register:
     regions: dict[int, RegionName] = field(default_factory=dict)
     region_words: dict[str, tuple[RegionName, ...]] = field(default_factory=dict)
     """By id and by kind and name, in lower case."""
+    streets: StreetsKept = field(default_factory=StreetsKept, compare=False)
 
     @property
     def answering(self) -> tuple[str, ...]:
@@ -167,6 +155,11 @@ class Register:
         """Give the real cities whose last success is longer ago than ``after``, each with how long ago it is."""
         ages = {name: now - state.succeeded_at for name, state in sorted(self.cities.items()) if not state.synthetic}
         return {name: age for name, age in ages.items() if age > after}
+
+    @cached_property
+    def region_names(self) -> RegionNames:
+        """The regions as people name them."""
+        return RegionNames(self.regions.values())
 
     @cached_property
     def _stands(self) -> dict[str, dict[str, Any]]:

@@ -339,7 +339,7 @@ async def count_silent(
     if column == "est_project_cost_usd":
         total = await find_figures(session, register, asked)
         return total.permits - total.priced
-    by: dict[str, GroupKey] = {"issued_date": "year", "zip": "zip"}
+    by: dict[str, GroupKey] = {"issued_date": "year", "zip": "zip", "district": "district"}
     if asked.by_cells and column in by:
         groups = await find_groups(session, register, asked, Grouping(by[column]))
         return next((group.permits for group in groups if group.key is None), 0)

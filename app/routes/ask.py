@@ -60,7 +60,9 @@ async def answer(request: Request, resources: Resources, asked: Question) -> Res
 async def facts(session: Session, register: CurrentRegister, query: FactsQuery) -> Response:
     """The facts of a plan: the same figures as an answer's, computed again, without words and without a model."""
     found = await gather(session, register, query.plan)
-    document = {"facts": [fact.render() for fact in found.items], "as_of": found.as_of}
+    document: dict[str, Any] = {"facts": [fact.render() for fact in found.items], "as_of": found.as_of}
+    if found.remarks:
+        document["remarks"] = list(found.remarks)
     return Response(orjson.dumps(document), media_type="application/json")
 
 

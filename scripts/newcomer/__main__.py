@@ -188,6 +188,11 @@ def run_ingest_bench(arguments: list[str]) -> None:
     become_bench("scripts.bench_ingest", arguments)
 
 
+def run_evaluation(arguments: list[str]) -> None:
+    """Ask every question of a set in a scratch database on the server of `make run`; arguments go to the evaluation."""
+    become_bench("scripts.evaluate", arguments)
+
+
 def ensure_load_tool() -> None:
     """Have wrk installed where apt may be used; without it, what needs it is left out, and both say so."""
     if not shutil.which("wrk"):
@@ -232,6 +237,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "check": run_checks,
     "bench": run_bench,
     "bench-ingest": run_ingest_bench,
+    "eval": run_evaluation,
     "stop": stop,
     "clean": clean,
 }

@@ -73,6 +73,7 @@ async def test_a_count_says_what_was_counted_and_what_could_not_be(permits: Stor
     assert fact.definition is not None
     assert fact.definition.startswith("solar: ")
     assert fact.missing == {"austin": {"without_location": 1, "without_category": 0, "without_issued_date": 1}}
+    assert fact.rows
     assert fact.rows.startswith(
         "/permits/near?lat=30.2672&lng=-97.7431&radius_m=800.0&category=solar&issued_from=2014-01-01"
     )
@@ -200,6 +201,7 @@ async def test_every_fact_can_be_repeated_over_http(
             if query["path"] == "/facts":
                 again = {one["id"]: one for one in reply.json()["facts"]}
                 assert (again[fact.id]["value"], again[fact.id]["sentence"]) == (fact.value, fact.sentence)
+            assert fact.rows
             rows = await client.get(fact.rows)
             assert rows.status_code == 200, rows.text
 
@@ -209,6 +211,7 @@ async def test_the_rows_of_a_count_are_as_many_as_it_says(
 ) -> None:
     for where in ({"category": ["solar", "pool"], "area": AREA}, {"zip": "78704"}, {}):
         fact = (await facts_of(engine, kind="count", where=where)).items[0]
+        assert fact.rows
         assert (await client.get(fact.rows)).json()["numberReturned"] == fact.value
 
 

@@ -297,8 +297,18 @@ class Ways:
         await self.ask("nearest", f"The three solar permits nearest to {point} by {self.canary.word}")
         plan = {"kind": "count", "where": {"category": ["solar"], "area": self.here}}
         await self.send("facts", "POST", "/facts", json={"plan": plan})
+        await self.look_up_places()
         await self.send("unicode", "POST", "/ask", content=json.dumps({"question": f"solar \ud800 {self.canary.word}"}))
         await self.send("zero byte", "POST", "/ask", json={"question": f"solar at 12 \0 {self.canary.street} St"})
+
+    async def look_up_places(self) -> None:
+        """Look the canary up as an address, a block, a crossing and a name."""
+        street = self.canary.street
+        texts = (self.canary.address, f"1200 block of {street} St", f"{street} St and Harvey St", self.canary.word)
+        for number, text in enumerate(texts):
+            await self.send(f"place {number}", "POST", "/places", json={"text": text})
+        await self.send("place of a city", "POST", "/places", json={"text": street, "city": self.canary.word})
+        await self.send("long place", "POST", "/places", json={"text": self.canary.word * 20})
 
     async def look_near(self) -> None:
         """Look near in every way that a map front-end does."""
@@ -516,10 +526,11 @@ def test_every_way_was_gone(evidence: Evidence) -> None:
         "ogc no item",
         "region",
         "stats by word",
+        "place of a city",
     }
     assert by_status[413] == {"huge"}
-    assert len(by_status[422]) == 22
-    assert len(by_status[200]) == 58
+    assert len(by_status[422]) == 23
+    assert len(by_status[200]) == 60
 
 
 def test_every_route_of_the_api_was_gone(evidence: Evidence) -> None:

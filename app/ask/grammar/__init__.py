@@ -3,13 +3,15 @@
 from app.ask.grammar.lexicon import STOP_WORDS
 from app.ask.grammar.mentions import form_of
 from app.ask.grammar.reader import read
-from app.ask.grammar.reading import Address, Context, Here, Place, Point, Premise, Reading, Topic
+from app.ask.grammar.reading import Address, Block, Context, Here, Intersection, Place, Point, Premise, Reading, Topic
 
 __all__ = [
     "STOP_WORDS",
     "Address",
+    "Block",
     "Context",
     "Here",
+    "Intersection",
     "Place",
     "Point",
     "Premise",

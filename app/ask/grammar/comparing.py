@@ -14,8 +14,9 @@ from app.ask.grammar.text import State, Text
 
 MOST_CROSSED = 12
 """With more parts than that no word tells two sides apart, which bounds the time that looking for it takes."""
+_KINDS = frozenset({"category", "permit_type"})
+_AREAS = frozenset({"zip", "district", "region"})
 _DIVIDING = frozenset({"with", "to", "and", "or", ","})
-_CHOOSING = frozenset({"were", "was", "are", "is", "did", "do", "does", "which", "what", "has", "have"})
 _ASKING = frozenset({"how", "has", "have", "are", "is", "did", "do", "does"})
 
 
@@ -36,6 +37,7 @@ def find_comparison(
     if not keys.isdisjoint({"compare", "than"}):
         thans = [mention.at for mention in mentions if mention.slot == "than"]
         around = _find_around(parts, thans[0]) if len(thans) == 1 else None
+        around = around or _find_whole(mentions, parts, thans)
         return around or _find_divided(parts, text) or _find_pair(parts) or _find_ends(parts)
     if _asks_which_is_more(mentions, text):
         return _find_divided(parts, text) or _find_pair(parts)
@@ -44,6 +46,17 @@ def find_comparison(
         return None
     ends = _find_ends(parts) if claims_change or not any(map(_is_run_of_years, parts)) else None
     return _find_pair(parts, COLUMNS) or ends
+
+
+def _find_whole(mentions: Sequence[Mention], parts: Sequence[Part], thans: Sequence[int]) -> Sides | None:
+    """Set a place beside the whole city: "remodels in 78703 compared with the city as a whole"."""
+    everywhere = [mention.at for mention in mentions if mention.slot == "everywhere"]
+    placed = [part for part in parts if slot_of(part) in _AREAS]
+    if len(thans) != 1 or len(everywhere) != 1 or not placed:
+        return None
+    rest = [part for part in parts if part not in placed]
+    is_second = everywhere[0] > thans[0] > placed[0].at
+    return Sides(list(parts), rest, []) if is_second else Sides(rest, list(parts), [])
 
 
 def changes_over_years(mentions: Sequence[Mention], dates: Sequence[DateMention], text: Text) -> bool:
@@ -98,8 +111,16 @@ def _find_divided(parts: Sequence[Part], text: Text) -> Sides | None:
 def _asks_which_is_more(mentions: Sequence[Mention], text: Text) -> bool:
     """Whether "more", "higher" or the like asks to choose: "were there more in 2014 or 2015?"."""
     words = [token.word for token in text.tokens]
-    mores = [mention.at for mention in mentions if mention.slot == "more" and words[mention.at] != "between"]
-    return bool(mores) and "or" in words[mores[0] :] and not _CHOOSING.isdisjoint(words[: mores[0]])
+    mores = [
+        mention.at
+        for mention in mentions
+        if (mention.slot == "more" and words[mention.at] != "between") or key_of(mention) == "pace"
+    ]
+    if not mores:
+        return False
+    if "or" in words:
+        return True
+    return "which" in words[: mores[0]] and "and" in words[: words.index("which")]
 
 
 def _spans_years(mention: DateMention) -> bool:
@@ -125,7 +146,11 @@ def _find_around(parts: Sequence[Part], than: int) -> Sides | None:
     contested = {slot_of(part) for part in before} & {slot_of(part) for part in after}
     contested = {slot for slot in contested if _said(before, slot) != _said(after, slot)}
     if not contested:
-        return None
+        # "Fire permits outnumber sprinklers": two kinds of things, each told by another field.
+        kinds = [[slot_of(part) for part in side if slot_of(part) in _KINDS] for side in (before, after)]
+        if list(map(len, kinds)) != [1, 1] or kinds[0] == kinds[1]:
+            return None
+        contested = {*kinds[0], *kinds[1]}
     shared = [part for part in parts if slot_of(part) not in contested]
     left, right = ([part for part in side if slot_of(part) in contested] for side in (before, after))
     return Sides(shared + left, shared + right, [])

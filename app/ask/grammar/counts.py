@@ -1,62 +1,24 @@
-"""Numbers that are left once places, dates, money and distances are read: how many rows, and what is claimed."""
+"""How many rows: a number that is left once places, dates, money and distances are read."""
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
 
 from app.ask.grammar.kinds import Wish
-from app.ask.grammar.lexicon import FALLING
+from app.ask.grammar.lexicon import UNCOUNTED
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.numbers import COUNT, parse_count
-from app.ask.grammar.reading import Premise
 from app.ask.grammar.text import State, Text
 
 LIMIT_MAX = 1_000
 """A larger number is no number of rows."""
 
 _COUNT = re.compile(COUNT)
-_FIGURE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,3})?")
-_PERCENT = frozenset({"%", "percent", "pct"})
 _NOUNS = frozenset({"category", "permit_type", "permit_class", "status", "subject", "group", "object", "order"})
 _COUNTED = _NOUNS - {"object", "order"}
 _ASKING_ROWS = frozenset(
     "first show list give find me us get see name display want need the which what only just".split()
 )
 _ONE = frozenset({"is", "was", "what", "which", "where", "when"})
-
-
-def take_premise(text: Text, mentions: Sequence[Mention]) -> Premise | None:
-    """Take a number that the question claims: a percentage of change, or how many permits there were."""
-    for index, token in enumerate(text.tokens):
-        if token.state is State.FREE and _FIGURE.fullmatch(token.word):
-            premise = _read_percentage(text, index, mentions) or _read_claim(text, index, mentions)
-            if premise is not None:
-                return premise
-    return None
-
-
-def _read_percentage(text: Text, index: int, mentions: Sequence[Mention]) -> Premise | None:
-    words = [token.word for token in text.tokens[index + 1 : index + 4]]
-    if not words or words[0] not in _PERCENT:
-        return None
-    near = [
-        mention for mention in mentions if mention.slot in {"more", "change"} and index - 4 <= mention.at <= index + 3
-    ]
-    if not near:
-        return None
-    text.mark([(index, index + 2)], State.TAKEN)
-    value = Decimal(text.tokens[index].word)
-    falls = any(text.tokens[mention.at].word in FALLING for mention in near)
-    return Premise(-value if falls else value, "percent")
-
-
-def _read_claim(text: Text, index: int, mentions: Sequence[Mention]) -> Premise | None:
-    """Read "is it true that there were 300 pools": a number right before the thing it counts."""
-    is_claim = any(mention.slot == "premise" for mention in mentions)
-    if not (is_claim and text.tokens[index].word.isdecimal() and _slot_at(mentions, index + 1) in _NOUNS):
-        return None
-    text.mark([(index, index + 1)], State.TAKEN)
-    return Premise(Decimal(text.tokens[index].word), "permits")
 
 
 def take_limit(text: Text, mentions: Sequence[Mention], wish: Wish) -> int | None:
@@ -77,18 +39,46 @@ def _asks_rows(text: Text, index: int, mentions: Sequence[Mention]) -> bool:
     """Whether a number stands behind "top" or an order, or where rows are asked for ("show me 5 pools", "5 pools")."""
     if _slot_at(mentions, index - 1) in {"top", "order"} or _slot_at(mentions, index + 1) == "order":
         return True
+    behind = [token.word for token in text.tokens[index + 1 : index + 3]]
+    if behind == ["of", "them"] or (behind[:1] in ([], [","], ["only"]) and text.words_before(index, 1) == ["first"]):
+        return True
+    if behind[:1] in ([], [","]) and text.words_before(index, 1)[:1] in (["show"], ["list"], ["give"]):
+        return True
+    has_order = any(mention.slot == "order" for mention in mentions)
+    if has_order and text.words_before(index, 1) == ["the"] and _slot_at(mentions, index + 1) in _COUNTED:
+        return True
     is_asking = index == 0 or not _ASKING_ROWS.isdisjoint(text.words_before(index, 1))
     return is_asking and _slot_at(mentions, index + 1) in _COUNTED
 
 
 def _asks_one(text: Text, mentions: Sequence[Mention]) -> bool:
-    """Whether one row is meant: "is", "the", an order and a noun in the singular."""
+    """Whether one row is meant: an order and a noun in the singular, "the" before it, or the day when it was."""
+    if text.tokens and text.tokens[0].word == "which" and _slot_at(mentions, 1) in _COUNTED:
+        asked = next(mention for mention in mentions if mention.at <= 1 < mention.end)
+        return not text.tokens[asked.end - 1].word.endswith("s")
     for mention in mentions:
+        if mention.slot != "order":
+            continue
         words = text.words_before(mention.at, 2)
-        if mention.slot == "order" and words[:1] == ["the"] and not _ONE.isdisjoint(words[1:]):
-            noun = next((other for other in mentions if other.at >= mention.end and other.slot in _NOUNS), None)
-            return noun is not None and not text.tokens[noun.end - 1].word.endswith("s")
+        noun = _find_noun(mention, mentions)
+        word = text.tokens[noun.end - 1].word if noun else "s"
+        is_said = text.tokens[mention.at].word == "single" or (words[:1] == ["the"] and not _ONE.isdisjoint(words[1:]))
+        if is_said or any(other.slot == "when" for other in mentions):
+            return not word.endswith("s")
+        is_as_written = noun is not None and text.tokens[noun.end - 1].raw.lower() == word
+        is_next = _slot_at(mentions, mention.end) in _NOUNS
+        return is_next and is_as_written and not word.endswith("s") and word not in UNCOUNTED
     return False
+
+
+def _find_noun(order: Mention, mentions: Sequence[Mention]) -> Mention | None:
+    """Give the noun behind an order, the last of words that stand side by side: "nearest commercial demolition"."""
+    behind = [other for other in mentions if other.at >= order.end and other.slot in _NOUNS]
+    noun = behind[0] if behind else None
+    for other in behind[1:]:
+        if noun is not None and other.at == noun.end:
+            noun = other
+    return noun
 
 
 def _slot_at(mentions: Sequence[Mention], index: int) -> str | None:

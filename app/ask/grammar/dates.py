@@ -24,6 +24,7 @@ from app.ask.grammar.lexicon import (
     MONTHS,
     ORDINALS,
     SEASONS,
+    WEEKDAYS,
 )
 from app.ask.grammar.numbers import COUNT, parse_count
 from app.ask.grammar.text import Found, Text, rule
@@ -69,6 +70,16 @@ class Yearless:
 
 
 @dataclass(frozen=True)
+class Relative:
+    """Days that are told by others: the same days ``count`` units before, or a whole unit before."""
+
+    is_same: bool
+    unit: str
+    count: int
+    has_unit: bool
+
+
+@dataclass(frozen=True)
 class DateMention:
     """Days that a question names; an open end is None.
 
@@ -110,7 +121,7 @@ _MONTH = rf"(?P<month>{'|'.join(sorted(MONTHS, key=len, reverse=True))})"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _SEASON = rf"(?P<season>{'|'.join(SEASONS)})"
 _QUARTER = rf"(?:q (?P<q>[1-4])|(?P<ordinal>{'|'.join(ORDINALS)}) (?P<part>quarter|half))"
-_UNIT = r"(?P<unit>day|week|month|quarter|year|decade)s?"
+_UNIT = r"(?P<unit>day|week|fortnight|month|quarter|year|decade)s?"
 _TO = r"(?:to|through|thru|until|till|up to|-)"
 _OF = r"(?: of| in| ,)?(?: the year)?"
 _BEHIND_CUE = "(?:" + "|".join(f"(?<=^{cue} )|(?<= {cue} )" for cue in DOUBTFUL["cues"]) + ")"
@@ -132,7 +143,7 @@ def _part_of_year(match: re.Match[str]) -> Yearless:
     """Read a month, season, quarter or half."""
     groups = match.groupdict()
     if groups.get("month"):
-        day = groups.get("day")
+        day = groups.get("day") or ORDINALS.get(groups.get("nth") or "")
         return Yearless(MONTHS[match["month"]], day=int(day) if day else None)
     if groups.get("season"):
         return Yearless(SEASONS[match["season"]], 3)
@@ -199,18 +210,32 @@ def _named_day(match: re.Match[str], today: date) -> Period:
     return _day(today if match["day"] == "today" else today - timedelta(days=1))
 
 
+def _weekday(match: re.Match[str], today: date) -> Period:
+    """Read the name of a day as the last one before today."""
+    back = (today.weekday() - WEEKDAYS.index(match["weekday"]) - 1) % 7 + 1
+    return _day(today - timedelta(days=back))
+
+
+def _begun(match: re.Match[str], today: date) -> Period:
+    """Read "the year" behind "since the beginning of" as the one that runs."""
+    return _unit_around(today, match["unit"])
+
+
 def _calendar_unit(match: re.Match[str], today: date) -> Period:
     """Read "this month" and "last year" as calendar units."""
     back = 0 if match["which"] in {"this", "current"} else 1
     return _unit_around(_back(today, match["unit"], back), match["unit"])
 
 
+_DAYS_IN = {"day": 1, "week": 7, "fortnight": 14}
+
+
 def _unit_around(day: date, unit: str) -> Period:
     if unit == "day":
         return _day(day)
-    if unit == "week":
+    if unit in {"week", "fortnight"}:
         monday = day - timedelta(days=day.weekday())
-        return Period(monday, monday + timedelta(days=6))
+        return Period(monday, monday + timedelta(days=_DAYS_IN[unit] - 1))
     if unit in {"month", "quarter"}:
         count = 1 if unit == "month" else 3
         return _months(day.year, (day.month - 1) // count * count + 1, count)
@@ -218,8 +243,8 @@ def _unit_around(day: date, unit: str) -> Period:
 
 
 def _back(day: date, unit: str, count: int) -> date:
-    if unit in {"day", "week"}:
-        return day - timedelta(days=count * (7 if unit == "week" else 1))
+    if unit in _DAYS_IN:
+        return day - timedelta(days=count * _DAYS_IN[unit])
     return _months_back(day, count * {"month": 1, "quarter": 3, "year": 12, "decade": 120}[unit])
 
 
@@ -231,6 +256,12 @@ def _rolling(match: re.Match[str], today: date) -> Period:
     return Period(_back(today, match["unit"], count), today)
 
 
+def _full_years(match: re.Match[str], today: date) -> Period:
+    """Read "the past three calendar years" as those before this one."""
+    count = parse_count(match["count"] or match["too"])
+    return _years(today.year - count, count)
+
+
 def _ago(match: re.Match[str], today: date) -> Period:
     count = 1 if match["count"] in {"a", "an"} else parse_count(match["count"])
     return _unit_around(_back(today, match["unit"], count), match["unit"])
@@ -240,6 +271,10 @@ def _this_year_so_far(match: re.Match[str], today: date) -> Period:
     return Period(date(today.year, 1, 1), today)
 
 
+_BEHIND_START = "|".join(f"(?<={cue} of )" for cue in ("beginning", "start", "first day", "first"))
+_FEW_YEARS, _FEW_YEARS_TOO = (
+    rf"(?:(?:(?:in|over|during|for) )?the )?(?:last|past|previous) (?P<{name}>{COUNT})" for name in ("count", "too")
+)
 _IN_THE = r"(?:(?:in|over|during|within|for|throughout) )?the "
 _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(rf"{_YEAR} - (?P<month>[0-9]{{1,2}}) - {_DAY}"), _numeric_day),
@@ -253,12 +288,17 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(rf"{_YEAR}(?: ,)? {_QUARTER}"), _of_year),
     (rule(r"(?:the )?(?:(?P<figure>(?:19|20)?[0-9]0)s|(?P<named>" + "|".join(DECADES) + "))"), _decade),
     (rule(r"ytd|year to date|so far this year|this year so far|this year to date"), _this_year_so_far),
-    (rule(rf"(?:{_IN_THE}(?:last|past)|past) (?:(?P<count>{COUNT}) )?{_UNIT}"), _rolling),
-    (rule(rf"(?:{_IN_THE})?(?:last|previous) (?P<count>{COUNT}) {_UNIT}"), _rolling),
+    (rule(rf"{_FEW_YEARS} (?:full )?calendar years|{_FEW_YEARS_TOO} (?:full|whole|complete) years"), _full_years),
+    (rule(rf"(?:{_IN_THE}(?:last|past)|past) (?:(?P<count>{COUNT}) (?:of )?)?{_UNIT}"), _rolling),
+    (rule(rf"(?:{_IN_THE})?(?:last|previous) (?P<count>{COUNT}) (?:of )?{_UNIT}"), _rolling),
     (rule(rf"(?P<count>a|an|{COUNT}) {_UNIT} ago"), _ago),
     (rule(rf"(?:the )?(?P<which>this|current|last|previous|prior) {_UNIT}"), _calendar_unit),
+    (rule(rf"(?:{_BEHIND_START})(?:the |this )?{_UNIT}"), _begun),
     (rule(r"(?P<day>today|yesterday)"), _named_day),
+    (rule(rf"(?:last |this past |past )?(?P<weekday>{'|'.join(WEEKDAYS)})"), _weekday),
     (rule(rf"(?P<which>this(?! may )|last) (?:{_MONTH}|{_SEASON})"), _last_named),
+    (rule(rf"(?:the )?(?P<nth>{'|'.join(ORDINALS)}) of {_MONTH}{_OF} {_YEAR}"), _of_year),
+    (rule(rf"(?:the )?(?P<nth>{'|'.join(ORDINALS)}) of {_MONTH}"), _yearless),
     (rule(rf"{_MONTH} {_DAY}"), _yearless),
     (rule(rf"(?:the )?{_DAY} of {_MONTH}"), _yearless),
     (rule(rf"(?:the )?{_QUARTER}"), _yearless),
@@ -268,12 +308,23 @@ _EXPRESSIONS: tuple[tuple[re.Pattern[str], Parser], ...] = (
     (rule(rf"(?:the )?(?:calendar )?(?:year )?{_YEAR}s?{_NO_MEASURE}{_NO_NUMBER}"), _one_year),
 )  # fmt: skip
 
-_P = "§date"
+_P, _R = "§date", "§relative"
+_RELATIVE_UNIT = "(?:year|quarter|month)"
+_RELATIVE_WORDS = (
+    rf"(?:the )?{_RELATIVE_UNIT} (?:before|prior|earlier|previous|preceding|after|later|following)(?: that| it)?"
+    rf"|(?:the )?(?:previous|prior|preceding|following) {_RELATIVE_UNIT}|an? {_RELATIVE_UNIT} (?:before|earlier|later)"
+)
+_RELATIVE = rule(
+    r"(?P<same>(?:the )?same (?:period|time|time period|time frame|timeframe|stretch|span|window|months?|quarter|days"
+    r"|dates|season))"
+    rf"(?: (?:of|in|from|during|for))?(?: (?P<which>last year|{_RELATIVE_WORDS}))?|(?P<alone>{_RELATIVE_WORDS})"
+)
 _NOW = r"(?:to|until|till|through) (?:now|date|the present|present)"
 _START = r"(?:the )?(?:(?:start|beginning) of )?"
 _END = r"(?:the )?(?:end of )?"
 _LINKS = "in|on|during|since|before|after|between|from|until|the|within"
 _EVENT = rule(rf"(?:the )?(?P<name>{'|'.join(sorted(EVENTS, key=len, reverse=True))})")
+_WEEK_OF = rule(rf"(?:the )?week (?:of|starting|beginning|from)(?: on)? {_P}")
 _AS_OF_NOW = rule(r"as of (?:today|now|yesterday)")
 _BY = rule(rf"(?:by|as of|around|circa|each|every) {_P}")
 _ELSEWHERE = rule(rf"(?:{'|'.join(sorted(DATED_ELSEWHERE))})(?: (?:{_LINKS})){{0,3}} {_P}")
@@ -281,14 +332,17 @@ _RANGE = rule(
     rf"between {_P} and {_P}|(?:from|since|between|starting(?: in)?) {_P} {_TO} {_P}|{_P} {_TO} {_P}",
 )
 _SINCE = rule(
-    rf"(?:since|starting(?: in| from| with)?|beginning(?: in| with)?) {_START}{_P}(?: onwards?| {_NOW})?"
+    rf"(?:since|starting(?: in| from| with)?|beginning(?: in| with)?|on or after|from and including) {_START}{_P}"
+    rf"(?: onwards?| {_NOW})?"
+    rf"|since(?: (?!,|§)[a-z]+){{1,5}} {_P}"
     rf"|(?:from|in) {_START}{_P} (?:on(?= ,|$)|onwards?|forward|{_NOW})"
-    rf"|{_P} (?:or|and) (?:later|after|newer|onwards?|since)(?! {_P})|{_P} {_NOW}"
+    rf"|{_P} (?:or|and) (?:later|after|newer|onwards?|since)(?! {_P})|{_P} {_NOW}|{_P} (?:onwards?|forward)(?![^ ])"
 )
 _AFTER = rule(rf"(?:after|later than|following|past) {_END}{_P}")
 _BEFORE = rule(rf"(?:before|prior to|earlier than|ahead of) {_START}{_P}")
 _UNTIL = rule(
-    rf"(?:(?:up )?(?:until|till)|through|thru|up to|no later than|not later than) {_END}{_P}"
+    rf"(?:(?:up )?(?:until|till)|through|thru|up to and including|up to|no later than|not later than|on or before"
+    rf"|by the end of) {_END}{_P}"
     rf"|{_P} (?:or|and) (?:earlier|before|older)(?! {_P})"
 )
 _PLAIN = rule(rf"(?:(?:in|during|within|for|over|throughout|on|of|from) (?:the )?)?{_P}")
@@ -300,12 +354,18 @@ _ENDS: tuple[tuple[re.Pattern[str], Literal["since", "after", "before", "until"]
 )
 
 
-def take_dates(text: Text, today: date) -> list[DateMention]:
-    """Take every date of the question, in order, each with the column it is about."""
+def take_dates(text: Text, today: date, *, before: Period | None = None) -> list[DateMention]:
+    """Take every date of the question, in order, each with the column it is about.
+
+    ``before`` is what the question before was about: "the year before" is the one before that.
+    """
     _fold_events(text)
+    _fold_relatives(text)
     text.take(*text.find_all(_AS_OF_NOW))
     for pattern, parse in _EXPRESSIONS:
         text.fold(pattern, _P, _guarded(parse, today))
+    _resolve_relatives(text, today, before)
+    _fold_weeks(text)
     text.set_aside(*text.find_all(_BY))
     _set_aside_verbs(text)
     mentions = [*_take_ranges(text, today), *_take_ends(text, today), *_take_plain(text, today)]
@@ -314,6 +374,64 @@ def take_dates(text: Text, today: date) -> list[DateMention]:
         replace(mention, column=_choose_column(cues, mention.at)) for mention in mentions if _is_possible(mention)
     ]
     return sorted(mentions, key=lambda mention: mention.at)
+
+
+def _fold_weeks(text: Text) -> None:
+    """Let "the week of March 14" stand for the whole week around that day."""
+    for found in text.find_all(_WEEK_OF):
+        day = _periods(text, found)[0]
+        if isinstance(day, Period) and day.first == day.last:
+            text.stand_for(found.first, _P, _unit_around(day.first, "week"))
+            for index in range(found.first + 1, found.end):
+                text.fold_into(found.first, index)
+
+
+def _fold_relatives(text: Text) -> None:
+    """Let "the same period last year" and "the year before" stand as one symbol until the other dates are known."""
+    text.fold(_RELATIVE, _R, _read_relative)
+
+
+def _read_relative(match: re.Match[str]) -> Relative:
+    word = match["which"] or match["alone"] or ""
+    unit = "quarter" if "quarter" in word else "month" if "month" in word else "year"
+    is_later = any(later in word.split(" ") for later in ("following", "after", "later", "next"))
+    return Relative(is_same=match["same"] is not None, unit=unit, count=-1 if is_later else 1, has_unit=bool(word))
+
+
+def _resolve_relatives(text: Text, today: date, before: Period | None) -> None:
+    """Give each its days: those of the date beside it, moved; without one, of ``before`` or else of the unit today."""
+    for index, token in enumerate(text.tokens):
+        relative = token.value
+        if not isinstance(relative, Relative) or token.is_folded:
+            continue
+        behind = next((place for place in range(index + 1, len(text.tokens)) if not text.tokens[place].is_folded), None)
+        year = text.tokens[behind].value if behind is not None and relative.is_same else None
+        base = _find_base(text, index, today) or before
+        if base is None and relative.is_same:
+            continue
+        if behind is not None and base is not None and isinstance(year, Period) and year == _years(year.first.year):
+            relative = replace(relative, count=base.first.year - year.first.year, has_unit=True)
+            text.fold_into(index, behind)
+        text.stand_for(index, _P, _move(base or _unit_around(today, relative.unit), relative, is_base=base is not None))
+
+
+def _find_base(text: Text, index: int, today: date) -> Period | None:
+    """Give the date nearest before a token, or else behind it."""
+    row = [*reversed(text.tokens[:index]), *text.tokens[index + 1 :]]
+    values = (one.value for one in row if not one.is_folded and isinstance(one.value, Period | Yearless))
+    return next((_resolve(value, today) for value in values), None)
+
+
+def _move(period: Period, relative: Relative, *, is_base: bool) -> Period:
+    months = relative.count * {"month": 1, "quarter": 3, "year": 12}[relative.unit]
+    if relative.is_same and not relative.has_unit:
+        months = 12
+    first = _months_back(period.first, months)
+    is_whole = period.last == _months(period.last.year, period.last.month).last
+    last = _months_back(period.last, months)
+    if not relative.is_same and not is_base:
+        return _unit_around(first, relative.unit)
+    return Period(first, _months(last.year, last.month).last if is_whole else last)
 
 
 def _guarded(parse: Parser, today: date) -> Callable[[re.Match[str]], Period | Yearless | None]:

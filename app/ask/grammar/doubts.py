@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from app.ask.grammar.comparing import is_crossed, is_turned
-from app.ask.grammar.filters import Part
-from app.ask.grammar.lexicon import DATED_ELSEWHERE, UNCLEAR
+from app.ask.grammar.filters import Part, slot_of
+from app.ask.grammar.lexicon import DATED_ELSEWHERE, STOP_WORDS, UNCLEAR
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.text import State, Text, rule
 
@@ -15,7 +15,10 @@ _NOUNS = frozenset({"subject", "object"})
 _OWNING = frozenset({"with", "have", "has", "having", "had"})
 _WORDS = frozenset(UNCLEAR["words"])
 _GROUPS = "|".join(UNCLEAR["groups"])
-_BY_GROUP = rule(rf"(?:which|what|by|per|each|every) (?:{_GROUPS})")
+_BY_GROUP = rule(
+    rf"(?:which|what|by|per|each|every|top(?: [0-9]+| [a-z]+)?) (?:{_GROUPS})"
+    rf"|(?:{_GROUPS}) (?:by|with the|ordered|ranked|sorted)(?: most| highest| number| permits?)"
+)
 LONGEST = 8
 """Words that are quoted at most."""
 
@@ -68,19 +71,41 @@ def _opens_both(text: Text, first: Mention, mentions: Sequence[Mention]) -> bool
     return any(mention.slot in _NOUNS and mention.end == owning for mention in mentions)
 
 
-def find_unclear(text: Text, parts: Sequence[Part], unread: Sequence[Part], *, compares: bool) -> str | None:
+def find_unclear(
+    text: Text,
+    parts: Sequence[Part],
+    unread: Sequence[Part],
+    *,
+    compares: bool,
+    joins: bool,
+    unused: Sequence[Mention],
+) -> str | None:
     """Give the words, as written, that no plan can hold: parts that do not fit, and measures that are not kept.
 
-    ``unread`` are the parts that neither filter could take.
+    ``unread`` are the parts that neither filter could take, ``unused`` what no kind of answer has a place for.
     """
     if unread:
         return quote(text, _around(parts, unread))
     if not compares and is_crossed(parts):
         return quote(text, parts)
+    if not compares and (alternatives := find_alternatives(text, parts)):
+        return quote(text, alternatives)
     turned = next(filter(is_turned, parts), None)
     if not compares and turned is not None:
         return quote(text, [turned])
-    return next(_unclear_words(text), None)
+    words = next(_unclear_words(text, joins=joins), None)
+    return words or (quote(text, unused[:1]) if unused else None)
+
+
+def find_alternatives(text: Text, parts: Sequence[Part]) -> list[Part]:
+    """Find two things of different kinds joined by "or", which a filter would join by "and"."""
+    ordered = sorted(parts, key=lambda part: part.at)
+    for before, after in pairwise(ordered):
+        gap = [token.word for token in text.tokens[before.end : after.at]]
+        said = [word for word in gap if word == "or" or word not in STOP_WORDS]
+        if said == ["or"] and slot_of(before) != slot_of(after):
+            return [before, after]
+    return []
 
 
 def quote(text: Text, parts: Iterable[Part]) -> str:
@@ -102,10 +127,10 @@ def _around(parts: Sequence[Part], unread: Sequence[Part]) -> list[Part]:
     return [*(part for part in parts if getattr(part, "slot", "date") in kinds), *unread]
 
 
-def _unclear_words(text: Text) -> Iterator[str]:
+def _unclear_words(text: Text, *, joins: bool) -> Iterator[str]:
     words = [token.word for token in text.tokens]
     for index, token in enumerate(text.tokens):
-        if token.state is State.TAKEN:
+        if token.state is State.TAKEN or token.is_folded:
             continue
         before = words[index - 1] if index else ","
         behind = words[index + 1] if index + 1 < len(words) else ","
@@ -117,5 +142,5 @@ def _unclear_words(text: Text) -> Iterator[str]:
         elif token.word in _WORDS or (token.state is State.ASIDE and token.word in DATED_ELSEWHERE):
             yield token.raw
     found = _BY_GROUP.search(" ".join(words))
-    if found:
+    if found and not (joins and not set(UNCLEAR["joined"]).isdisjoint(found.group().split(" "))):
         yield found.group()

@@ -12,7 +12,9 @@ from app.permits.filters import WORDS_MAX, PermitFilter
 Part = Mention | DateMention
 Days = tuple[date | None, date | None]
 
-FIELDS = ("category", "permit_type", "permit_class", "status", "work_class", "zip")
+FIELDS = ("category", "permit_type", "permit_class", "status", "work_class", "zip", "district", "region")
+KIND_FIELDS = frozenset({"category", "permit_type", "permit_class", "status", "work_class"})
+"""What a permit is, rather than where or when."""
 COLUMNS: tuple[Column, ...] = ("issued", "applied")
 
 

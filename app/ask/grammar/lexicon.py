@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +17,13 @@ Slot = Literal[
     "status",
     "work_class",
     "zip",
+    "district",
+    "region",
     "subject",
     "object",
     "filler",
     "here",
+    "everywhere",
     "both",
     "refused",
     "kind",
@@ -35,6 +39,10 @@ Slot = Literal[
     "group",
     "premise",
     "when",
+    "wait",
+    "period",
+    "joined",
+    "again",
     "declined",
     "other_city",
     "city",
@@ -64,11 +72,18 @@ def load(name: str) -> dict[str, Any]:
     return tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def forms(phrase: str) -> tuple[str, str]:
-    """Give a phrase and its plural."""
+def forms(phrase: str) -> tuple[str, ...]:
+    """Give a phrase and its plural, of "kind of work" both that it may have."""
+    head, of, rest = phrase.partition(" of ")
+    if of:
+        return phrase, _plural(phrase), f"{_plural(head)} of {rest}", f"{_plural(head)} of {_plural(rest)}"
+    return phrase, _plural(phrase)
+
+
+def _plural(phrase: str) -> str:
     if phrase.endswith("y") and phrase[-2:-1] not in "aeiou":
-        return phrase, f"{phrase[:-1]}ies"
-    return phrase, f"{phrase}es" if phrase.endswith(_SIBILANTS) else f"{phrase}s"
+        return f"{phrase[:-1]}ies"
+    return f"{phrase}es" if phrase.endswith(_SIBILANTS) else f"{phrase}s"
 
 
 class Phrases:
@@ -121,14 +136,36 @@ def _entries() -> Iterator[tuple[str, Meaning]]:
     yield from _valued("group", _KINDS["group"], str)
     yield from _valued("order", _KINDS["order"], str, plurals=False)
     yield from _valued("kind", _KINDS["kind"], str, plurals=False)
+    yield from ((phrase, Meaning("kind", ("waiting",))) for phrase in _waits())
+    yield from ((phrase, Meaning("order", ("priciest",))) for phrase in _superlatives())
     yield from _valued("measure", _KINDS["measure"], str)
+    yield from _valued("period", _KINDS["period"], str, plurals=False)
+    yield from _valued("joined", _KINDS["joined"], str, plurals=False)
+    yield from _valued("again", _WORDS["again"], str, plurals=False)
+    yield from ((words, Meaning("group", ("company",))) for words in _KINDS["makers"]["words"])
     yield from _valued("declined", load("declines"), str)
-    yield from _plain(_WORDS, ("filler", "here", "both", "subject", "object"), plurals=("filler", "subject", "object"))
     yield from _plain(
-        _KINDS, ("top", "than", "more", "change", "total", "most", "how_much", "when"), plurals=("change",)
+        _WORDS, ("filler", "here", "everywhere", "both", "subject", "object"), plurals=("filler", "subject", "object")
+    )
+    yield from _plain(
+        _KINDS, ("top", "than", "more", "change", "total", "most", "how_much", "when", "wait"), plurals=("change",)
     )
     yield from ((cue, Meaning("premise")) for cue in _KINDS["premise"]["cues"])
     yield from ((name, Meaning("other_city", (name,))) for name in load("cities")["names"])
+
+
+def _superlatives() -> Iterator[str]:
+    """Give the ways to say which is worth the most: "greatest declared value"."""
+    parts = _KINDS["superlatives"]
+    yield from (f"{most} {of}" for most, of in product(parts["most"], parts["of"]))
+
+
+def _waits() -> Iterator[str]:
+    """Give the ways to tell a wait by its two ends: "from filing to approval"."""
+    parts = _KINDS["waited"]
+    for head, begin, link, end in product(parts["heads"], parts["begins"], parts["links"], parts["ends"]):
+        if head or link != "and":
+            yield f"{head}{begin} {link} {end}"
 
 
 def _valued(
@@ -166,15 +203,18 @@ _DATES = load("dates")
 _STREETS = load("streets")
 
 STOP_WORDS = frozenset(_STOP["words"])
+SHORT: dict[str, str] = _STOP["short"]
 ABBREVIATIONS = frozenset(_STOP["abbreviations"])
 MONTHS: dict[str, int] = _DATES["months"]
 SEASONS: dict[str, int] = _DATES["seasons"]
+WEEKDAYS: list[str] = _DATES["weekdays"]["names"]
 DOUBTFUL: dict[str, list[str]] = _DATES["doubtful"]
 NUMBERS: dict[str, int] = _DATES["numbers"]
 ORDINALS: dict[str, int] = _DATES["ordinals"]
 DECADES: dict[str, int] = _DATES["decades"]
 STREETS: dict[str, list[str]] = _STREETS
 UNITS: dict[str, dict[str, float]] = load("units")
+NOTES: dict[str, str] = load("notes")["notes"]
 STATES: dict[str, str] = load("cities")["states"]
 NEGATION: dict[str, list[str]] = _WORDS["negation"]
 HERE_AT = frozenset(_WORDS["here"]["at"])
@@ -182,7 +222,22 @@ DATED_ELSEWHERE = frozenset(_WORDS["dated_elsewhere"]["words"])
 COLUMNS: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _WORDS["columns"].items()}
 HOMES: dict[str, Any] = _WORDS["homes"]
 UNCLEAR: dict[str, list[str]] = _WORDS["unclear"]
+MAKING_UP: list[str] = _KINDS["making_up"]["words"]
+PRICIER = frozenset(_KINDS["pricier"]["words"])
+PASSED_OVER: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _WORDS["passed_over"].items()}
+COPULAS = frozenset(_KINDS["copulas"]["words"])
+CHANGED: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["changed_since"].items()}
+GOING_UP: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["going_up"].items()}
 GROUP_CUES = frozenset(_KINDS["group_cues"]["words"])
+GROUP_SAYS: dict[str, str] = {
+    form: category for phrase, category in _KINDS["group_says"].items() for form in forms(phrase)
+}
+MAKERS = frozenset(_KINDS["makers"]["words"])
+RANKED: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["ranked"].items()}
+WAIT: dict[str, frozenset[str]] = {name: frozenset(words) for name, words in _KINDS["wait"].items()}
+BETWEEN_PAIR: list[str] = _KINDS["pair"]["between"]
+UNCOUNTED = frozenset(_KINDS["uncounted"]["words"])
+TAGS: list[str] = _KINDS["premise"]["tags"]
 FALLING = frozenset(_KINDS["falling"]["words"])
 SPELLING: dict[str, list[str]] = load("spelling")
 EVENTS: dict[str, Event] = {

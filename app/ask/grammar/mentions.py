@@ -39,9 +39,7 @@ def take_mentions(text: Text, context: Context) -> list[Mention]:
 
     Words with a meaning in this question alone come last: what a lexicon knows is never theirs.
     """
-    known = _taken(
-        text, list(_read_phrases(_free_words(text), city_phrases(tuple(sorted(context.city_titles.items())))))
-    )
+    known = _taken(text, list(_read_phrases(_free_words(text), city_phrases(_list_titles(context)))))
     if not context.meanings:
         return known
     meant = Phrases()
@@ -50,8 +48,16 @@ def take_mentions(text: Text, context: Context) -> list[Mention]:
     return known + _taken(text, list(_read_phrases(_free_words(text), meant)))
 
 
+def _list_titles(context: Context) -> tuple[tuple[str, str], ...]:
+    return (*sorted(context.city_titles.items()), *sorted(context.laid_over.items()))
+
+
 def _free_words(text: Text) -> list[str]:
-    return [token.word if token.state is State.FREE else "|" for token in text.tokens]
+    """Give each word that may be part of a phrase; a span that stands for a value is none."""
+    return [
+        token.word if token.state is State.FREE and token.value is None and not token.is_folded else "|"
+        for token in text.tokens
+    ]
 
 
 def take_own_words(text: Text, context: Context) -> list[Mention]:

@@ -17,10 +17,10 @@ Bounds = tuple[Decimal | None, Decimal | None]
 _SCALES = {name: Decimal(int(scale)) for name, scale in UNITS["money"].items()}
 _SCALE = rf"(?P<scale>{'|'.join(sorted(_SCALES, key=len, reverse=True))})"
 # These mean money without a dollar sign too.
-_SURE_SCALE = r"(?P<scale>k|grand|thousand|million|bn|billion)"
+_SURE_SCALE = r"(?P<scale>k|grand|thousand|mil|million|bn|billion)"
 _DOLLARS = r"(?:us dollars|dollars?|usd|bucks)"
 _FIGURE = rf"(?P<figure>{AMOUNT})"
-_FIGURE_OR_ONE = rf"(?:{_FIGURE}|(?P<half>half an?)|an?)"
+_FIGURE_OR_ONE = rf"(?:{_FIGURE}|(?P<part>half an?|(?:a |one )?quarter(?: of)?(?: an?)?)|an?)"
 _MONEY = "§money"
 # Without a dollar sign a large number of things is not an amount ("more than 2 thousand permits").
 _THINGS = "permits?|projects?|pools?|people|homes?|houses?|jobs?|times|sq|square|sqft|feet|ft|miles?|kw"
@@ -37,11 +37,15 @@ _AMOUNTS = tuple(
 )
 _VALUED = (
     r"(?:(?:with |of |whose |and |have |has |had |having )?(?:an? |the )?(?:total |estimated |declared |project |job )?"
-    r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)(?: is| was| of| at)? )"
+    r"(?:value|values|valued|valuation|worth|cost|costs|costing|priced)"
+    r"(?: is| was| of| at| lies| lay| ranges| ranging| falls)? )"
 )
 _SIMPLE = r"(?<!no )(?<!not )"
-_ABOVE = rf"over|above|{_SIMPLE}more than|greater than|(?<!not )exceeding|in excess of|>"
-_BELOW = rf"under|below|{_SIMPLE}less than|lower than|cheaper than|<"
+_ABOVE = (
+    rf"over|above|north of|exceed(?:s|ed)?|topped|surpass(?:es|ed)?|{_SIMPLE}more than|greater than|(?<!not )exceeding"
+    r"|in excess of|>"
+)
+_BELOW = rf"under|below|south of|{_SIMPLE}less than|lower than|cheaper than|<"
 _LOW = (
     rf"(?:(?P<strict>{_ABOVE})|at least|no less than|not less than|upwards? of|minimum(?: of)?|min|starting at"
     r"|no lower than)"
@@ -59,6 +63,7 @@ _AT_MOST = (
     rule(rf"{_VALUED}?(?:{_HIGH} {_MONEY}|{_MONEY} {_OR_LESS})"),
     rule(rf"{_VALUED}{_HIGH} {_FIGURE}(?: {_SCALE})?"),
 )
+_EXACT = rule(rf"{_VALUED}?(?:at )?(?:exactly|precisely) {_MONEY}")
 _UNHELD = rule(rf"(?:{_ABOVE}|{_BELOW}|at least|at most) {_MONEY}")
 _CENT = Decimal("0.01")
 
@@ -67,7 +72,7 @@ def take_value_bounds(text: Text) -> Bounds:
     """Take the least and the greatest value, in US dollars, that the question names."""
     for pattern in _AMOUNTS:
         text.fold(pattern, _MONEY, _read_amount)
-    if (bounds := _take_range(text)) is not None:
+    if (bounds := _take_range(text) or _take_exact(text)) is not None:
         return bounds
     low = _take_bound(text, _AT_LEAST, _CENT, lambda amount: amount <= VALUE_MAX_USD)
     high = _take_bound(text, _AT_MOST, -_CENT, lambda amount: amount >= (low or 0))
@@ -82,11 +87,17 @@ def find_unheld_bound(text: Text) -> Found | None:
 def _read_amount(match: re.Match[str]) -> Decimal | None:
     """Give an amount in dollars, or None for one that no filter takes."""
     groups = match.groupdict()
-    amount = parse_amount(groups["figure"]) if groups["figure"] else Decimal("0.5" if groups["half"] else 1)
+    amount = parse_amount(groups["figure"]) if groups["figure"] else _read_part(groups["part"])
     if not (groups.get("high") and amount > parse_amount(groups["high"])):
         amount *= _SCALES[groups["scale"]] if groups.get("scale") else 1
     amount = round(amount, 2)
     return amount if amount <= VALUE_MAX_USD else None
+
+
+def _read_part(part: str | None) -> Decimal:
+    if part is None:
+        return Decimal(1)
+    return Decimal("0.5" if part.startswith("half") else "0.25")
 
 
 def _take_range(text: Text) -> Bounds | None:
@@ -103,6 +114,16 @@ def _take_range(text: Text) -> Bounds | None:
             low, high = sorted(amount for amount in amounts if isinstance(amount, Decimal))
             return low, high
     return None
+
+
+def _take_exact(text: Text) -> Bounds | None:
+    """Take an amount that is to be met to the cent."""
+    found = text.find(_EXACT)
+    if found is None:
+        return None
+    text.take(found)
+    amount = next(value for value in text.values(found) if isinstance(value, Decimal))
+    return amount, amount
 
 
 def _take_bound(

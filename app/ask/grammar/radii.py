@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from app.ask.grammar.lexicon import UNITS, forms
 from app.ask.grammar.numbers import AMOUNT, parse_amount
-from app.ask.grammar.text import Text, rule
+from app.ask.grammar.text import Found, Text, rule
 
 _METRES = {form: metres for unit, metres in UNITS["metres"].items() for form in forms(unit)}
 _UNIT = rf"(?P<unit>{'|'.join(sorted(_METRES, key=len, reverse=True))})"
@@ -43,11 +43,20 @@ _RADIUS = rule(
 )
 
 
-def take_radius(text: Text) -> float | None:
-    """Take the first radius of the question. A least distance ("more than a mile from") is left over."""
+def fold_distances(text: Text) -> None:
+    """Let every distance stand as one symbol with its metres."""
     for pattern in _DISTANCES:
         text.fold(pattern, _DISTANCE, _read_distance)
     text.fold(_NAMED_DISTANCE, _DISTANCE, lambda match: float(_NAMED[match.group()]))
+
+
+def find_least_distance(text: Text) -> Found | None:
+    """Find a distance that permits would have to be beyond, which no circle says: "more than a mile from"."""
+    return text.find(_FARTHER)
+
+
+def take_radius(text: Text) -> float | None:
+    """Take the first radius of the question. A least distance is left over."""
     text.set_aside(*text.find_all(_FARTHER))
     found = text.find(_RADIUS)
     if found is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import accumulate, groupby
 
-from app.ask.grammar.lexicon import ABBREVIATIONS, MONTHS, STOP_WORDS
+from app.ask.grammar.lexicon import ABBREVIATIONS, MONTHS, SHORT, STOP_WORDS
 
 LONGEST = 2_000
 """Characters that are read; a single one may be written out to many, so this is counted afterwards."""
@@ -17,7 +17,62 @@ REST = "…"
 
 # Compatibility forms would join a digit and a fraction ("1½" to "11/2"), so these are written out before.
 _BEFORE_NFKC = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "⅓": " 1/3 ", "⅔": " 2/3 ", "º": "°", "˚": "°"})
-_AT_ENDS = (("≥", " at least "), (">=", " at least "), ("≤", " at most "), ("<=", " at most "))
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SPOKEN = rf"(?:{'|'.join(_DIGITS)}|oh)"
+_TEEN_WORDS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_TEENS = rf"(?P<teen>{'|'.join(_TEEN_WORDS)})"
+
+
+def _read_digits(match: re.Match[str]) -> str:
+    """Read a ZIP that is spelt out digit by digit, as voice assistants write it."""
+    words = re.split("[ -]", match.group().lower())
+    return "".join(str(_DIGITS.index(word)) if word in _DIGITS else "0" for word in words)
+
+
+def _read_year(match: re.Match[str]) -> str:
+    """Read "twenty fifteen"."""
+    return str(2010 + _TEEN_WORDS.index(match["teen"].lower()))
+
+
+_UNITS = "one two three four five six seven eight nine".split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_BELOW_TWENTY = "|".join(_UNITS + _TEEN_WORDS)
+_BELOW_HUNDRED = rf"(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_UNITS)}))?|(?P<small>{_BELOW_TWENTY}))"
+_HUNDREDS = rf"(?P<hundreds>an?|{'|'.join(_UNITS + _TEEN_WORDS)}) hundred"
+
+
+def _read_number(match: re.Match[str]) -> str:
+    """Read a number of two or three figures in words; up to twenty they stand in a lexicon."""
+    groups = match.groupdict()
+    small = [*_UNITS, *_TEEN_WORDS]
+    value = _TENS.index(groups["tens"].lower()) * 10 + 20 if groups.get("tens") else 0
+    value += _UNITS.index(groups["ones"].lower()) + 1 if groups.get("ones") else 0
+    value += small.index(groups["small"].lower()) + 1 if groups.get("small") else 0
+    if hundreds := groups.get("hundreds"):
+        value += 100 * (1 if hundreds.lower() in {"a", "an"} else small.index(hundreds.lower()) + 1)
+    return match.group() if value <= 20 else str(value)
+
+
+_WRITTEN_OUT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), words)
+    for pattern, words in (
+        (r"≥|>=|=>", " at least "),
+        (r"≤|<=|=<", " at most "),
+        (r"\bw/ ?in\b", "within"),
+        (r"\bw/ ?o\b", "without"),
+        (r"\bb/w\b", "between"),
+        (r"\bw/", "with "),
+        (r"(?:\bno\.|#) ?of\b", "number of"),
+        (r"\bas well as\b", "and"),
+        (r"\be v\b", "ev"),
+        (r"\ba d u\b", "adu"),
+        (rf"\b{_SPOKEN}(?:[ -]{_SPOKEN}){{4}}\b", _read_digits),
+        (rf"\b(?:twenty|two thousand(?: and)?)[ -]{_TEENS}\b", _read_year),
+        (r"\bhalf a dozen\b", "six"),
+        (rf"\b{_HUNDREDS}(?:(?: and)? {_BELOW_HUNDRED})?\b", _read_number),
+        (rf"\b(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_UNITS)}))?\b", _read_number),
+    )
+)
 _AFTER_NFKC = str.maketrans(
     dict.fromkeys("‐‑‒–—―−", "-")
     | dict.fromkeys("‘’ʼ`´", "'")
@@ -32,7 +87,7 @@ _PIECE = re.compile(
     |[^\W0-9_]+(?:'[^\W0-9_]+)*|[$%°#"<>+,/&@?!;.)-]""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SYNONYMS = {"&": "and", "@": "at", "yr": "year", "yrs": "years"} | dict.fromkeys("?!;.)", ",")
+_SYNONYMS = {"&": "and", "@": "at"} | SHORT | dict.fromkeys("?!;.)", ",")
 _IN_FIGURES = str.maketrans("", "", ",'")
 _SUFFIXES = frozenset({"s", "re", "ve", "ll", "d", "m"})
 _DASH_BEFORE = frozenset({"k", "m", "million", "thousand"}) | MONTHS.keys()
@@ -78,8 +133,8 @@ def tokenize(question: str) -> list[Token]:
     """Cut a question into words in lower case; a sentence's end becomes a comma."""
     whole = unicodedata.normalize("NFKC", question.translate(_BEFORE_NFKC)).translate(_AFTER_NFKC)
     plain = _QUOTED.sub(r'"\1"', whole[:LONGEST])
-    for sign, words in _AT_ENDS:
-        plain = plain.replace(sign, words)
+    for pattern, words in _WRITTEN_OUT:
+        plain = pattern.sub(words, plain)
     tokens = [token for match in _PIECE.finditer(plain) for token in _cut(match.group())]
     kept = [token for before, token, after in _neighbours(tokens) if _stays(before, token, after)]
     return kept if len(whole) <= LONGEST else [*kept, Token(REST, REST)]
@@ -185,6 +240,16 @@ class Text:
                 self.tokens[found.first].word, self.tokens[found.first].value = symbol, value
                 for token in self.tokens[found.first + 1 : found.end]:
                     token.is_folded = True
+
+    def stand_for(self, index: int, symbol: str, value: object) -> None:
+        """Let a token stand for another value."""
+        self._line = None
+        self.tokens[index].word, self.tokens[index].value = symbol, value
+
+    def fold_into(self, index: int, other: int) -> None:
+        """Make a later token a part of the span that one stands for."""
+        self._line = None
+        self.tokens[other].is_folded = True
 
     def correct(self, token: Token, word: str) -> None:
         """Read a word as another one, and keep that it was."""
