@@ -82,8 +82,27 @@ def find_months(wanted: PermitFilter) -> Months | None:
 
 def know(wanted: PermitFilter) -> bool:
     """Tell whether cells can answer for a filter."""
-    is_plain = not find_related(wanted) and all(getattr(wanted, name) is None for name in OF_ROWS_ALONE)
-    return is_plain and find_months(wanted) is not None
+    return know_but_days(wanted) and find_months(wanted) is not None
+
+
+def know_but_days(wanted: PermitFilter) -> bool:
+    """Tell whether cells could answer for a filter if its days of issue were whole months."""
+    return not find_related(wanted) and all(getattr(wanted, name) is None for name in OF_ROWS_ALONE)
+
+
+def split_days(wanted: PermitFilter) -> list[PermitFilter]:
+    """Part a filter at the ends of its first and its last month of issue, where it begins or ends inside of one."""
+    first, last = wanted.issued_from, wanted.issued_to
+    starts = [first]
+    if first is not None and first.day != 1:
+        starts.append((first.replace(day=1) + timedelta(days=32)).replace(day=1))
+    if last is not None and (last + timedelta(days=1)).day != 1:
+        starts.append(last.replace(day=1))
+    starts = [start for start in dict.fromkeys(starts) if start is None or last is None or start <= last]
+    starts = [start for start in starts if first is None or start is None or start >= first]
+    ends = [*(start - timedelta(days=1) for start in starts[1:] if start is not None), last]
+    days = zip(starts, ends, strict=True)
+    return [wanted.model_copy(update={"issued_from": start, "issued_to": end}) for start, end in days]
 
 
 def move_to(table: Table, clause: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -88,10 +88,10 @@ def select_pairs(pairing: Pairing, register: Register) -> AnySelect:
 async def find_pairs(session: AsyncSession, register: Register, pairing: Pairing, *, limit: int) -> Pairs:
     """Find the addresses that have both kinds, at most ``limit`` of them with their permits."""
     pairs = select_pairs(pairing, register).cte("pairs")
-    count = await session.scalar(select(func.count()).select_from(pairs))
     order = (pairs.c.first_issued.asc().nulls_last(), pairs.c.city, pairs.c.street, pairs.c.house_number)
-    rows = await session.execute(select(pairs).order_by(*order).limit(limit))
-    return Pairs(count or 0, list(rows))
+    counted = select(pairs, func.count().over().label("addresses"))
+    rows = list(await session.execute(counted.order_by(*order).limit(limit)))
+    return Pairs(rows[0].addresses if rows else 0, rows)
 
 
 async def count_unaddressed(session: AsyncSession, register: Register, wanted: PermitFilter, area: Area | None) -> int:

@@ -1,11 +1,12 @@
 """Counts, sums, means and medians over permits: in total and by group. The database counts; nothing is sampled.
 
 Where a filter asks for closed words and whole months, figures come from cells (:mod:`app.permits.figures`) and medians
-from blocks of them (:mod:`app.permits.medians`), else from the permits themselves; both give the same.
+from blocks of them (:mod:`app.permits.medians`), else from the permits themselves; both give the same. Sums over other
+days are those of their whole months and of the permits of the rest.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
@@ -28,7 +29,16 @@ from sqlalchemy.sql.selectable import TableValuedAlias
 
 from app.permits.areas import Polygon, bind_area, join_area
 from app.permits.features import AnySelect
-from app.permits.figures import NO_MONTH, PLACE_NAMES, CellQuery, find_months, know, move_to
+from app.permits.figures import (
+    NO_MONTH,
+    PLACE_NAMES,
+    CellQuery,
+    find_months,
+    know,
+    know_but_days,
+    move_to,
+    split_days,
+)
 from app.permits.filters import Area, PermitFilter, bind_filter, join_clauses
 from app.permits.medians import (
     PACKINGS,
@@ -122,8 +132,17 @@ class Asked:
     @property
     def by_cells(self) -> bool:
         """Whether cells can answer."""
-        is_everywhere = self.area is None and self.bbox is None and self.polygon is None
-        return is_everywhere and not self.from_rows and know(self.wanted)
+        return self._is_everywhere and know(self.wanted)
+
+    @property
+    def _is_everywhere(self) -> bool:
+        return self.area is None and self.bbox is None and self.polygon is None and not self.from_rows
+
+    def split(self) -> list["Asked"]:
+        """Part it so that cells answer for its whole months, and rows for the rest; medians cannot be put together."""
+        if self.by_cells or self.medians or not self._is_everywhere or not know_but_days(self.wanted):
+            return [self]
+        return [replace(self, wanted=part) for part in split_days(self.wanted)]
 
 
 def select_figures(asked: Asked, register: Register, grouping: Grouping | None) -> AnySelect:
@@ -315,15 +334,25 @@ async def find_statistics(
 
 async def find_figures(session: AsyncSession, register: Register, asked: Asked) -> Total:
     """Find the figures of all permits asked about together, without medians where cells give them."""
-    row = (await session.execute(select_figures(asked, register, None))).one()
-    return Total(**row._mapping)
+    rows = [(await session.execute(select_figures(part, register, None))).one() for part in asked.split()]
+    return Total(**add_up([dict(row._mapping) for row in rows]))
 
 
 async def find_groups(session: AsyncSession, register: Register, asked: Asked, grouping: Grouping) -> list[Group]:
     """Find the figures of each group in which there is a permit, without medians where cells give them."""
-    rows = await session.execute(select_figures(asked, register, grouping))
-    groups = [Group(**row._mapping) for row in rows]
+    rows: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
+    for part in asked.split():
+        for row in await session.execute(select_figures(part, register, grouping)):
+            rows[row.key].append(dict(row._mapping))
+    groups = [Group(**add_up(some)) for some in rows.values()]
     return sorted(groups, key=lambda group: (group.key is None, group.key))
+
+
+def add_up(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Add the sums of several parts; all else is the same in each, or there is one part."""
+    if len(rows) == 1:
+        return rows[0]
+    return {name: sum(row[name] for row in rows) if name in SUMS else value for name, value in rows[0].items()}
 
 
 async def find_total(session: AsyncSession, register: Register, wanted: PermitFilter, area: Area | None) -> Total:

@@ -128,6 +128,11 @@ ingest_runs = Table(
     Index(None, "city", "run"),
 )
 
+FILTERED = (
+    *("permit_type", "permit_type_mapped", "permit_class", "permit_class_mapped", "status_current"),
+    *("status_current_mapped", "work_class", "categories", "zip", "district", "issued_date", "applied_date"),
+    "est_project_cost_usd",
+)
 permits = Table(
     "permits",
     metadata,
@@ -237,6 +242,14 @@ Index("ix_permits_issued", permits.c.issued_date.desc().nulls_last(), permits.c.
 Index("ix_permits_applied", permits.c.applied_date)
 Index("ix_permits_cost", permits.c.est_project_cost_usd.desc().nulls_last(), permits.c.city, permits.c.source_id)
 Index("ix_permits_changed", permits.c.city, permits.c.changed_run.desc(), permits.c.source_id)
+for name, silent in {"unlocated": "location", "undistricted": "district", "unissued": "issued_date"}.items():
+    # How many permits that meet a filter state nothing: told from the index alone, which has what filters ask of.
+    Index(
+        f"ix_permits_{name}",
+        permits.c.city,
+        postgresql_include=FILTERED,
+        postgresql_where=and_(permits.c[silent].is_(None), permits.c.removed_run.is_(None)),
+    )
 Index("ix_permits_address", permits.c.house_number, permits.c.street)
 Index("ix_permits_street", permits.c.street, permits.c.house_number)
 

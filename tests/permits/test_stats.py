@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database import open_session
+from app.permits.figures import split_days
 from app.permits.filters import PermitFilter
 from app.permits.medians import MedianName
 from app.permits.register import find_register
@@ -89,6 +90,42 @@ async def test_cells_give_what_the_permits_give(
             assert not read.by_cells
             told = await find_statistics(session, register, kept, grouping)
             assert told == await find_statistics(session, register, read, grouping)
+
+
+@pytest.mark.parametrize("by", [None, *KEYS])
+async def test_days_inside_months_give_what_the_permits_give(
+    by: GroupKey | None, permits: list[dict[str, Any]], engine: AsyncEngine
+) -> None:
+    """Whole months come from cells, the days before and behind them from permits: together they are all of both."""
+    chance = random.Random(f"days {by}")
+    grouping = Grouping(by, "neighborhood" if by == "region" else None) if by else None
+    async with open_session(engine) as session:
+        register = await find_register(session)
+        for _ in range(25):
+            first = date(2013, 1, 1) + timedelta(days=chance.randrange(700))
+            days = {"issued_from": first, "issued_to": first + timedelta(days=chance.choice([0, 9, 40, 100, 400]))}
+            some = chance.choice([{"issued_from"}, {"issued_to"}, {"issued_from", "issued_to"}])
+            wanted = draw_filter(chance).model_copy(
+                update={"issued_from": None, "issued_to": None} | {name: days[name] for name in some}
+            )
+            told = await find_statistics(session, register, Asked(wanted), grouping)
+            assert told == await find_statistics(session, register, Asked(wanted, from_rows=True), grouping)
+
+
+def test_a_filter_is_parted_at_the_ends_of_its_months_alone() -> None:
+    def part(first: date | None, last: date | None) -> list[tuple[date | None, date | None]]:
+        parts = split_days(PermitFilter(issued_from=first, issued_to=last))
+        return [(one.issued_from, one.issued_to) for one in parts]
+
+    assert part(None, None) == [(None, None)]
+    assert part(date(2014, 1, 1), date(2014, 12, 31)) == [(date(2014, 1, 1), date(2014, 12, 31))]
+    assert part(date(2014, 3, 5), date(2014, 3, 20)) == [(date(2014, 3, 5), date(2014, 3, 20))]
+    assert part(date(2013, 10, 30), None) == [(date(2013, 10, 30), date(2013, 10, 31)), (date(2013, 11, 1), None)]
+    assert part(date(2013, 12, 15), date(2014, 6, 15)) == [
+        (date(2013, 12, 15), date(2013, 12, 31)),
+        (date(2014, 1, 1), date(2014, 5, 31)),
+        (date(2014, 6, 1), date(2014, 6, 15)),
+    ]
 
 
 async def test_figures_are_what_arithmetic_gives(permits: list[dict[str, Any]], engine: AsyncEngine) -> None:
