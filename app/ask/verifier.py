@@ -88,6 +88,8 @@ class Verifier:
             return False
         if set(claimed) - set(supported) - (POINTERS if points_back else set()):
             return False
+        if Counter(word for word in claimed if word not in POINTERS) - Counter(supported):
+            return False  # "Irrigation with 16 irrigation permits" says a second thing in words of the first
         left_out = set(supported) - set(claimed) - POINTERS
         if left_out and not (points_back and left_out <= self.scope):
             return False

@@ -229,3 +229,39 @@ def test_a_fact_in_its_own_words_passes(row: Fact) -> None:
 )
 def test_the_words_of_a_fact_put_together_to_another_one_are_dropped(sentence: str) -> None:
     assert make_verifier(*ROWS, *YEARS, *ALL).check(sentence) is None
+
+
+@pytest.mark.parametrize(
+    ("fact", "lie"),
+    [
+        (
+            "There are no water heater permits applied for in March 2016 in ZIP 78723 or 78724.",
+            "There are no water heater permits applied for in March 78724 in ZIP 78723 or 2016.",
+        ),
+        (
+            "No address has a roof permit issued in 2014 and a solar permit issued in 2015.",
+            "No address has a roof permit issued in 2015 and a solar permit issued in 2014.",
+        ),
+        (
+            "Number 5 by work class is Irrigation with 16 permits.",
+            "Number 5 by work class is Irrigation with 16 irrigation permits.",
+        ),
+    ],
+)
+def test_numbers_that_change_places_and_words_said_twice_are_dropped(fact: str, lie: str) -> None:
+    verifier = make_verifier(make_fact(1, fact), scope="")
+    assert verifier.check(fact) is not None
+    assert verifier.check(lie) is None
+
+
+def test_a_fact_without_a_number_that_says_equal_or_none_passes() -> None:
+    for sentence in (
+        "The number of swimming pool permits and the number of solar permits are equal.",
+        "None of the driveway and sidewalk permits states an estimated cost.",
+    ):
+        assert make_verifier(make_fact(1, sentence), scope="").check(sentence) is not None
+
+
+def test_the_point_of_a_saints_name_ends_no_sentence() -> None:
+    complete, rest = split_sentences("Number 2 is St. John's with 3 permits. Number 3 is ")
+    assert (complete, rest) == (["Number 2 is St. John's with 3 permits."], "Number 3 is ")
