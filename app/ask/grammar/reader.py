@@ -136,12 +136,7 @@ def _interpret(heard: Heard, context: Context) -> Reading:
         where = where.model_copy(update={"permit_class": ()})  # "by class, residential or commercial"
     without, is_part_without = _build_without(heard, share)
     other = _free_whole(heard, share, other)
-    unused = [
-        *find_unused(mentions, wish, text, has_premise=premise is not None),
-        *(mention for mention in mentions if mention.slot == "again" and not context.follows),
-    ]
-    if premise is not None and premise.unit == "percent":
-        unused = [mention for mention in unused if key_of(mention) != "share"]
+    unused = _find_unused(mentions, wish, text, premise, follows=context.follows)
     set_aside(text, unused)
     leftovers = text.leftovers()
     unclear = placed.unclear or find_unclear(
@@ -152,10 +147,7 @@ def _interpret(heard: Heard, context: Context) -> Reading:
         joins=pair is not None,
         unused=[] if context.follows else find_gaps(unused, wish.kind),
     )
-    if wish.kind in {"mean", "median"} and not any(key_of(one) == "value_usd" for one in mentions):
-        unclear = unclear or _quote_unmeasured(heard, wish.kind)
-    if wish.kind == "series":
-        unclear = unclear or _quote_applied(heard)
+    unclear = unclear or _quote_unfit(heard, mentions, wish.kind)
     if share and not _is_whole(share, where, other, is_part_without=is_part_without):
         unclear = unclear or _quote_key(heard, "share")
     return replace(
@@ -186,6 +178,24 @@ def _interpret(heard: Heard, context: Context) -> Reading:
         notes=(*placed.notes, *_note_average(heard, wish)),
         said=find_said(mentions, unused),
     )
+
+
+def _find_unused(
+    mentions: Sequence[Mention], wish: Wish, text: Text, premise: Premise | None, *, follows: bool
+) -> list[Mention]:
+    """Give the mentions that say nothing here: "the same" of no question before, and a share is no other percentage."""
+    unused = list(find_unused(mentions, wish, text, has_premise=premise is not None))
+    if not follows:
+        unused += [mention for mention in mentions if mention.slot == "again"]
+    is_percentage = premise is not None and premise.unit == "percent"
+    return [mention for mention in unused if not (is_percentage and key_of(mention) == "share")]
+
+
+def _quote_unfit(heard: Heard, mentions: Sequence[Mention], kind: Kind | None) -> str | None:
+    """Quote what the kind of answer cannot be of: an average of no costs, a series of days of application."""
+    if kind in {"mean", "median"} and not any(key_of(one) == "value_usd" for one in mentions):
+        return _quote_unmeasured(heard, kind)
+    return _quote_applied(heard) if kind == "series" else None
 
 
 def _drop_claimed(text: Text, mentions: list[Mention], premise: Premise | None) -> list[Mention]:

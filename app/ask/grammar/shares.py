@@ -40,15 +40,26 @@ def find_share(mentions: Sequence[Mention], parts: Sequence[Part], text: Text, *
     if before and behind and _makes_up(text, share.at):
         return Share(_to_sides(before, behind), share.at)
     copula = _find_copula(text, share.end)
-    if copula is not None:
-        said = [part for part in behind if part.at > copula]
-        part = _strongest(said)
-        statuses = [one for one in part if slot_of(one) == "status"]
-        if statuses and len(part) > len(statuses) and len(said) == len(behind):
-            part = statuses  # "in what percentage of cases has a pool permit expired"
-        if part or not said:
-            whole = [one for one in parts if one not in part]
-            return Share(_to_sides(part, whole), copula, is_bare=not said)
+    parted = _part_at(copula, parts, behind) if copula is not None else None
+    return parted or _part_by_kind(share, parts, text, is_narrowed=is_narrowed)
+
+
+def _part_at(copula: int, parts: Sequence[Part], behind: Sequence[Part]) -> Share | None:
+    """Take what stands behind the copula for the part; None where nothing there can be."""
+    said = [part for part in behind if part.at > copula]
+    part = _strongest(said)
+    statuses = [one for one in part if slot_of(one) == "status"]
+    if statuses and len(part) > len(statuses) and len(said) == len(behind):
+        part = statuses  # "in what percentage of cases has a pool permit expired"
+    if said and not part:
+        return None
+    return Share(_to_sides(part, [one for one in parts if one not in part]), copula, is_bare=not said)
+
+
+def _part_by_kind(share: Mention, parts: Sequence[Part], text: Text, *, is_narrowed: bool) -> Share:
+    """Take what says of which kind permits are for the part: "the share of solar permits in 78704"."""
+    before = [part for part in parts if part.end <= share.at]
+    behind = [part for part in parts if part.at >= share.end]
     among = next((at for at in range(share.end, len(text.tokens)) if text.tokens[at].word in _AMONG), None)
     if among is not None:
         text.mark([(among, among + 1)], State.TAKEN)
