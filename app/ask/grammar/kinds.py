@@ -170,8 +170,8 @@ def has_subject(mentions: Sequence[Mention], text: Text) -> bool:
     """Whether permits are what a question is about; a place or a firm alone is not."""
     return any(
         mention.slot in _SUBJECTS
-        or (key_of(mention) == "ranking" and "permits" in _said_as(mention, text))
-        or (key_of(mention) == "value_usd" and not _DECLARED.isdisjoint(_said_as(mention, text).split(" ")))
+        or (key_of(mention) == "ranking" and "permits" in said_as(mention, text))
+        or (key_of(mention) == "value_usd" and not _DECLARED.isdisjoint(said_as(mention, text).split(" ")))
         or (mention.slot == "group" and mention.values[0] not in PLACES_AND_FIRMS)
         or mention.values == ("rebuilt",)
         for mention in mentions
@@ -226,7 +226,7 @@ def _is_ranked(group: Mention, mentions: Sequence[Mention], text: Text) -> bool:
 
 def _is_asked_for(group: Mention, mentions: Sequence[Mention], text: Text) -> bool:
     """Tell "by ZIP" and "ZIPs with the most pools" from "in my ZIP"."""
-    if _said_as(group, text) in MAKERS:
+    if said_as(group, text) in MAKERS:
         return True
     before = text.words_before(group.at, 2)
     if not RANKED["own"].isdisjoint(before[:1]):
@@ -240,7 +240,8 @@ def _is_asked_for(group: Mention, mentions: Sequence[Mention], text: Text) -> bo
     return any(key_of(mention) in ranking for mention in mentions)
 
 
-def _said_as(mention: Mention, text: Text) -> str:
+def said_as(mention: Mention, text: Text) -> str:
+    """Give the words of a mention as rules see them."""
     return " ".join(token.word for token in text.tokens[mention.at : mention.end])
 
 

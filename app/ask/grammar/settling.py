@@ -7,7 +7,7 @@ from app.ask.grammar.doubts import find_together
 from app.ask.grammar.filters import KIND_FIELDS
 from app.ask.grammar.heard import Heard, find_since_mention, set_aside
 from app.ask.grammar.joining import opens_address, read_after
-from app.ask.grammar.kinds import key_of
+from app.ask.grammar.kinds import key_of, said_as
 from app.ask.grammar.lexicon import CHANGED, COPULAS, GOING_UP, GROUP_SAYS, HERE_AT, HOMES, PASSED_OVER, PRICIER
 from app.ask.grammar.mentions import Mention
 from app.ask.grammar.reading import Here, Place
@@ -72,7 +72,7 @@ def _read_pricier(text: Text, mentions: list[Mention]) -> list[Mention]:
     if "or" in words or any(mention.slot in compared or key_of(mention) in compared for mention in mentions):
         return mentions
     return [
-        replace(mention, slot="order", values=("priciest",)) if _said(mention, text) in PRICIER else mention
+        replace(mention, slot="order", values=("priciest",)) if said_as(mention, text) in PRICIER else mention
         for mention in mentions
     ]
 
@@ -101,7 +101,7 @@ def _pass_over_topics(text: Text, mentions: list[Mention]) -> list[Mention]:
         one
         for one in mentions
         if one.slot == "declined"
-        and (one.values[0] in PASSED_OVER["topics"] or _said(one, text) in PASSED_OVER["words"])
+        and (one.values[0] in PASSED_OVER["topics"] or said_as(one, text) in PASSED_OVER["words"])
     ]
     set_aside(text, passed)
     return [mention for mention in mentions if mention not in passed]
@@ -132,7 +132,9 @@ def _read_how_much_of(text: Text, mentions: list[Mention]) -> list[Mention]:
 
 def _read_going_up(text: Text, mentions: list[Mention]) -> list[Mention]:
     """Tell "have pools gone up" from "how many signs have gone up", where they were built."""
-    rising = [mention for mention in mentions if mention.slot == "change" and _said(mention, text) in GOING_UP["words"]]
+    rising = [
+        mention for mention in mentions if mention.slot == "change" and said_as(mention, text) in GOING_UP["words"]
+    ]
     asked = [token.word for token in text.tokens[:2]]
     is_asked = bool(asked) and asked[0] in GOING_UP["asking"] and asked[-1] not in GOING_UP["things"]
     if not rising or is_asked or any(token.word in {"%", "percent", "pct"} for token in text.tokens):
@@ -140,17 +142,12 @@ def _read_going_up(text: Text, mentions: list[Mention]) -> list[Mention]:
     return [replace(mention, slot="subject") if mention in rising else mention for mention in mentions]
 
 
-def _said(mention: Mention, text: Text) -> str:
-    return " ".join(token.word for token in text.tokens[mention.at : mention.end])
-
-
 def _read_makers(text: Text, mentions: list[Mention]) -> list[Mention]:
     """Hear the category in "solar installers" too."""
     said = [
         Mention("category", (GROUP_SAYS[name],), mention.at, mention.at + 1)
         for mention in mentions
-        if mention.slot == "group"
-        and (name := " ".join(token.word for token in text.tokens[mention.at : mention.end])) in GROUP_SAYS
+        if mention.slot == "group" and (name := said_as(mention, text)) in GROUP_SAYS
     ]
     return sorted([*mentions, *said], key=lambda mention: mention.at)
 
